@@ -1,0 +1,127 @@
+//! Events: everything that a build tells the outside, as it happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::failure::ActionFailure;
+use crate::label::Label;
+use crate::plan::ActionId;
+
+/// Something that happened. Consumers (progress display, logs, profile) see them in order.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Packages loaded so far.
+    Loaded {
+        /// Their number.
+        packages: usize,
+    },
+    /// Targets analysed so far.
+    Analyzed {
+        /// Number of configured targets whose rule was evaluated or taken from a saved unit.
+        targets: usize,
+    },
+    /// A line printed by `print()` in Starlark, with its place.
+    Printed {
+        /// `file:line:col`.
+        place: String,
+        /// The text.
+        text: String,
+    },
+    /// Something the user should know that is no error.
+    Warning(String),
+    /// Execution begins.
+    Executing {
+        /// Number of actions that the request needs.
+        actions: usize,
+    },
+    /// An action began to run as a process.
+    ActionStarted {
+        /// Which.
+        action: ActionId,
+        /// What to show.
+        message: Arc<str>,
+        /// How it runs: `sandboxed`, `local`.
+        strategy: &'static str,
+    },
+    /// An action is done and its outputs are there.
+    ActionFinished {
+        /// Which.
+        action: ActionId,
+        /// How that came about.
+        how: How,
+        /// How long its process ran, zero if none did.
+        duration: Duration,
+        /// What it wrote to stdout and stderr, now or when it ran; empty when up to date.
+        output: ActionOutput,
+    },
+    /// An action failed.
+    ActionFailed(Arc<ActionFailure>),
+    /// All runs of a test are done.
+    TestFinished(TestSummary),
+}
+
+/// What an action's process wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionOutput {
+    /// To stdout.
+    pub stdout: Arc<[u8]>,
+    /// To stderr.
+    pub stderr: Arc<[u8]>,
+}
+
+/// How an action got its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Nothing had to be done: the last build left the same outputs.
+    UpToDate,
+    /// They were in the disk cache.
+    CacheHit,
+    /// A process ran, or rbz wrote them itself.
+    Ran,
+}
+
+/// The outcome of a test target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestSummary {
+    /// The target.
+    pub label: Label,
+    /// The worst of all runs and shards.
+    pub status: TestStatus,
+    /// Whether every run was taken from a cache.
+    pub cached: bool,
+    /// Sum of the durations of the runs.
+    pub duration: Duration,
+    /// Exec paths of the `test.log` of each run that did not pass; of all when all passed.
+    pub logs: Vec<String>,
+    /// Number of runs, and how many of them did not pass.
+    pub runs: (u32, u32),
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TestStatus {
+    /// Exit status 0.
+    Passed,
+    /// It failed first and passed when it was tried again.
+    Flaky,
+    /// Any other exit status, or a signal.
+    Failed,
+    /// It took too long.
+    Timeout,
+    /// It could not be built.
+    FailedToBuild,
+    /// It did not run, since something failed before.
+    NoStatus,
+}
+
+/// Takes events. Called from many threads; must not block for long.
+pub trait EventSink: Send + Sync {
+    /// Takes one.
+    fn event(&self, event: Event);
+}
+
+impl<F: Fn(Event) + Send + Sync> EventSink for F {
+    fn event(&self, event: Event) {
+        self(event)
+    }
+}

@@ -1,0 +1,15 @@
+//! The build engine: from a plan of actions to their outputs, with as little work as possible.
+//!
+//! It knows nothing of Starlark and nothing of Lisp. See `ARCHITECTURE.md`.
+
+pub mod action;
+pub mod artifact;
+pub mod depset;
+pub mod diagnostic;
+pub mod digest;
+pub mod event;
+pub mod failure;
+pub mod label;
+pub mod plan;
+pub mod runfiles;
+pub mod value;

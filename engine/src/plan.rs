@@ -1,0 +1,192 @@
+//! The plan: the graph of actions that a request needs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::action::Action;
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::depset::Depset;
+use crate::label::{Label, RepoName};
+use crate::runfiles::Runfiles;
+
+/// The number of an action in its [`Plan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ActionId(pub u32);
+
+/// What analysis hands to execution: actions, where sources lie, and what was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Name of the main workspace, the directory of its files in runfiles trees.
+    pub workspace: Arc<str>,
+    /// The directory of each repository that has sources, the main one included.
+    pub repositories: BTreeMap<RepoName, PathBuf>,
+    actions: Vec<Action>,
+    /// What the command line named, in order.
+    pub requested: Vec<RequestedTarget>,
+    /// The action that writes each derived artifact, by exec path.
+    #[serde(skip)]
+    generating: HashMap<Box<str>, ActionId>,
+}
+
+/// A target that the command line named, and what building it yields.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestedTarget {
+    /// Its label.
+    pub label: Label,
+    /// Name of its rule, such as `lisp_library`.
+    pub rule: Arc<str>,
+    /// Name of the configuration, such as `k8-fastbuild`.
+    pub configuration: Arc<str>,
+    /// The files that `rbz build` makes (`DefaultInfo.files`).
+    pub files: Depset,
+    /// The output groups by name.
+    pub output_groups: BTreeMap<Arc<str>, Depset>,
+    /// What `rbz run` runs, if anything.
+    pub executable: Option<Program>,
+    /// Set for a test.
+    pub test: Option<TestTarget>,
+}
+
+/// A program with all it needs beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    /// The file to run.
+    pub file: Artifact,
+    /// What it finds in its runfiles.
+    pub runfiles: Arc<Runfiles>,
+    /// The tree of its runfiles: an artifact of an action of the plan.
+    pub runfiles_tree: Artifact,
+    /// Arguments from the target's `args`, with locations expanded.
+    pub args: Vec<Arc<str>>,
+    /// Environment from the target's `env` and `RunEnvironmentInfo`.
+    pub env: BTreeMap<Arc<str>, Arc<str>>,
+    /// Variables that it takes over from the environment that rbz runs in.
+    pub inherited_env: Vec<Arc<str>>,
+}
+
+/// What is special about a target that is a test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TestTarget {
+    /// `small`, `medium`, `large` or `enormous`.
+    pub size: Arc<str>,
+    /// `short`, `moderate`, `long` or `eternal`; by default what goes with the size.
+    pub timeout: Arc<str>,
+    /// Whether it is tried up to three times.
+    pub flaky: bool,
+    /// Into how many shards it is divided; `None`: it is not.
+    pub shard_count: Option<u32>,
+    /// Its tags.
+    pub tags: Vec<Arc<str>>,
+    /// One action for each run of each shard, filled in when the command is `test`.
+    pub runs: Vec<ActionId>,
+}
+
+/// Why actions do not make a plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// Two actions write the same path, or one writes below a path that another writes.
+    #[error("`{path}` is written by both `{first}` and `{second}`")]
+    Conflict {
+        /// The exec path.
+        path: String,
+        /// One owner.
+        first: Label,
+        /// The other owner.
+        second: Label,
+    },
+}
+
+impl Plan {
+    /// An empty plan for the workspace called `workspace`.
+    pub fn new(workspace: &str, repositories: BTreeMap<RepoName, PathBuf>) -> Self {
+        Plan {
+            workspace: workspace.into(),
+            repositories,
+            actions: Vec::new(),
+            requested: Vec::new(),
+            generating: HashMap::new(),
+        }
+    }
+
+    /// Adds an action; its outputs must not be written by another.
+    pub fn add(&mut self, action: Action) -> Result<ActionId, PlanError> {
+        // 4 billion actions do not fit into memory.
+        let id = ActionId(self.actions.len() as u32);
+        for output in &action.outputs {
+            if let Some(other) = self.generating.insert(output.exec_path().into(), id) {
+                return Err(PlanError::Conflict {
+                    path: output.exec_path().to_owned(),
+                    first: self.actions[other.0 as usize].owner.clone(),
+                    second: action.owner,
+                });
+            }
+        }
+        self.actions.push(action);
+        Ok(id)
+    }
+
+    /// Checks what only the whole plan shows: no output lies inside another.
+    pub fn check(&self) -> Result<(), PlanError> {
+        for (path, id) in &self.generating {
+            let mut parent = &**path;
+            while let Some((shorter, _)) = parent.rsplit_once('/') {
+                parent = shorter;
+                if let Some(other) = self.generating.get(parent)
+                    && self.output_kind(*other, parent) != Some(ArtifactKind::RunfilesTree)
+                {
+                    return Err(PlanError::Conflict {
+                        path: parent.to_owned(),
+                        first: self.action(*other).owner.clone(),
+                        second: self.action(*id).owner.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn output_kind(&self, action: ActionId, exec_path: &str) -> Option<ArtifactKind> {
+        let outputs = &self.action(action).outputs;
+        outputs.iter().find(|output| output.exec_path() == exec_path).map(Artifact::kind)
+    }
+
+    /// Makes the index of generating actions again, after the plan was decoded.
+    pub fn index(&mut self) {
+        self.generating = self
+            .ids()
+            .flat_map(|id| {
+                self.action(id).outputs.iter().map(move |output| (output.exec_path().into(), id))
+            })
+            .collect();
+    }
+
+    /// The action with number `id`.
+    pub fn action(&self, id: ActionId) -> &Action {
+        &self.actions[id.0 as usize]
+    }
+
+    /// The numbers of all actions.
+    pub fn ids(&self) -> impl Iterator<Item = ActionId> + use<> {
+        // See `add` for the cast.
+        (0..self.actions.len() as u32).map(ActionId)
+    }
+
+    /// Number of actions.
+    pub fn len(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// True when there is no action.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// The action that writes `artifact`; `None` for a source or an artifact of no action.
+    pub fn generating(&self, artifact: &Artifact) -> Option<ActionId> {
+        self.generating.get(artifact.exec_path()).copied()
+    }
+}

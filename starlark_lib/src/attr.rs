@@ -1,0 +1,166 @@
+//! Attributes: what rules declare (`attr.*`) and what targets give, as plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rbz_engine::label::Label;
+use rbz_engine::value::{FunctionRef, ProviderId};
+use serde::{Deserialize, Serialize};
+
+/// One attribute of a rule, as `attr.*` declared it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttrSchema {
+    /// The type of its values.
+    pub kind: AttrKind,
+    /// What it is when a target does not give it.
+    pub default: AttrDefault,
+    /// Whether every target must give it.
+    pub mandatory: bool,
+    /// Whether a `select` may stand in it.
+    pub configurable: bool,
+    /// What it is for, as the reference shows it.
+    pub doc: Arc<str>,
+}
+
+/// The type of an attribute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AttrKind {
+    /// `attr.bool`
+    Bool,
+    /// `attr.int`; one of `values` unless that is empty.
+    Int {
+        /// What is allowed.
+        values: Vec<i64>,
+    },
+    /// `attr.string`; one of `values` unless that is empty.
+    String {
+        /// What is allowed.
+        values: Vec<Arc<str>>,
+    },
+    /// `attr.string_list`
+    StringList,
+    /// `attr.int_list`
+    IntList,
+    /// `attr.string_dict`
+    StringDict,
+    /// `attr.string_list_dict`
+    StringListDict,
+    /// `attr.label`
+    Label(LabelAttr),
+    /// `attr.label_list`
+    LabelList(LabelAttr),
+    /// `attr.label_keyed_string_dict`
+    LabelKeyedStringDict(LabelAttr),
+    /// `attr.string_keyed_label_dict`
+    StringKeyedLabelDict(LabelAttr),
+    /// `attr.output`: a name in the package, a file that the target makes.
+    Output,
+    /// `attr.output_list`
+    OutputList,
+}
+
+/// What an attribute of labels accepts, and how its targets are configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LabelAttr {
+    /// Which files it accepts.
+    pub allow_files: AllowFiles,
+    /// Whether it must be exactly one file (`allow_single_file`).
+    pub single_file: bool,
+    /// Alternatives, each a set of providers that a rule target must have; empty: no demand.
+    pub providers: Vec<Vec<ProviderId>>,
+    /// How the dependency is configured.
+    pub cfg: Cfg,
+    /// Whether it must be something that can be run.
+    pub executable: bool,
+    /// Whether an empty list or dict is allowed.
+    pub allow_empty: bool,
+}
+
+/// Which files an attribute of labels accepts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AllowFiles {
+    /// None: only rule targets.
+    No,
+    /// Any.
+    Any,
+    /// Those whose name ends in one of these.
+    Suffixes(Vec<Arc<str>>),
+}
+
+/// The configuration of a dependency, relative to its dependent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Cfg {
+    /// The same.
+    Target,
+    /// That of tools.
+    Exec,
+    /// What a `transition` makes of it: the module and name of the transition.
+    Transition(FunctionRef),
+}
+
+/// What an attribute is when a target does not give it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AttrDefault {
+    /// This value.
+    Value(AttrValue),
+    /// What a function of other attributes returns (a computed default): its name.
+    Computed(FunctionRef),
+}
+
+/// The value of an attribute in a BUILD file, converted to the attribute's type. Labels are
+/// absolute. `select` is unresolved: see [`Configurable`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AttrValue {
+    /// Not given, and no default.
+    None,
+    /// A boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A string.
+    String(Arc<str>),
+    /// Strings.
+    StringList(Vec<Arc<str>>),
+    /// Integers.
+    IntList(Vec<i64>),
+    /// String to string.
+    StringDict(Vec<(Arc<str>, Arc<str>)>),
+    /// String to strings.
+    StringListDict(Vec<(Arc<str>, Vec<Arc<str>>)>),
+    /// A label.
+    Label(Label),
+    /// Labels.
+    LabelList(Vec<Label>),
+    /// Label to string.
+    LabelKeyedStringDict(Vec<(Label, Arc<str>)>),
+    /// String to label.
+    StringKeyedLabelDict(Vec<(Arc<str>, Label)>),
+}
+
+/// An attribute's value that may depend on the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Configurable {
+    /// The same in every configuration.
+    Plain(AttrValue),
+    /// The concatenation (`+`, `|`) of these, at least one of them a `select`.
+    Select(Vec<SelectPart>),
+}
+
+/// One operand of a concatenation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SelectPart {
+    /// A value.
+    Plain(AttrValue),
+    /// `select({...})`
+    Select {
+        /// Condition and value, `AttrValue::None` for "as if not given"; in order.
+        branches: Vec<(Label, AttrValue)>,
+        /// The value of `//conditions:default`.
+        default: Option<AttrValue>,
+        /// What to say when none matches.
+        no_match_error: Arc<str>,
+    },
+}
+
+/// The attributes of a target by name. Those that were not given are not in it.
+pub type Attrs = BTreeMap<Arc<str>, Configurable>;
