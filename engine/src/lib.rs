@@ -12,4 +12,5 @@ pub mod failure;
 pub mod label;
 pub mod plan;
 pub mod runfiles;
+pub mod strategy;
 pub mod value;

@@ -1,0 +1,144 @@
+//! Strategies: the ways in which the process of an action is run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A process ready to run: nothing is symbolic any more, every input lies in the store.
+#[derive(Clone, Debug)]
+pub struct PreparedSpawn {
+    /// The command line. The program is relative to the execution root, or absolute.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Everything that it may see, sorted by path, parents before children.
+    pub inputs: Arc<[StagedInput]>,
+    /// What it must write. The directories that hold them exist when it starts.
+    pub outputs: Vec<DeclaredOutput>,
+    /// Its working directory, relative to the execution root; empty: the root itself.
+    pub working_directory: String,
+    /// Whether it sees the machine's network. Loopback is there in any case.
+    pub network: bool,
+    /// Whether it runs outside the sandbox (`local`, `no-sandbox` requirement).
+    pub unconfined: bool,
+    /// When it is killed; `None`: never.
+    pub timeout: Option<Duration>,
+    /// Whether its directory is kept afterwards (`--sandbox_debug`).
+    pub keep: bool,
+}
+
+/// One thing that a process sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedInput {
+    /// Relative to the execution root; absolute for parts of the machine.
+    pub path: Arc<str>,
+    /// What is there.
+    pub content: StagedContent,
+}
+
+/// What is at the path of a [`StagedInput`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StagedContent {
+    /// A file with the bytes of this file of the store, which is never changed.
+    Blob {
+        /// Path of the file in the store.
+        store_path: PathBuf,
+        /// Whether it can be run.
+        executable: bool,
+    },
+    /// A symbolic link with this text.
+    Symlink(Arc<str>),
+    /// An empty directory, or one whose children are inputs too.
+    Directory,
+}
+
+/// One thing that a process must write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredOutput {
+    /// Relative to the execution root.
+    pub path: Arc<str>,
+    /// True of a tree: the directory itself exists when the process starts.
+    pub is_tree: bool,
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Completed {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr.
+    pub stderr: Vec<u8>,
+    /// How long it ran.
+    pub wall: Duration,
+    /// CPU time of it and all processes below it.
+    pub cpu: Duration,
+    /// Greatest resident size in bytes.
+    pub max_rss: u64,
+    /// A directory in which the outputs lie at their exec paths. They may be moved out of it; it
+    /// is removed, or used again, when `scratch` is dropped.
+    pub outputs_root: PathBuf,
+    /// Paths that it reported as missing, through the file that `RBZ_MISSING_INPUTS` names.
+    pub missed: Vec<String>,
+    /// Keeps `outputs_root` alive.
+    pub scratch: Box<dyn std::any::Any + Send>,
+    /// Set when the directory is kept: where to look.
+    pub kept: Option<PathBuf>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this status.
+    Status(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// Killed since it took too long.
+    TimedOut,
+    /// Killed since the build was cancelled.
+    Cancelled,
+}
+
+/// A fault of the machine that kept a process from running.
+#[derive(Debug, Error)]
+#[error("{what}: {reason}")]
+pub struct StrategyError {
+    /// What was attempted, such as "mount the input tree at `/x`".
+    pub what: String,
+    /// The system's answer.
+    pub reason: String,
+}
+
+/// A way to run processes. Called from many threads at once.
+pub trait Strategy: Send + Sync {
+    /// Runs `spawn` to its end, or until `cancel` is set.
+    fn run(&self, spawn: &PreparedSpawn, cancel: &Cancel) -> Result<Completed, StrategyError>;
+
+    /// `sandboxed`, `local`: for progress and profile.
+    fn name(&self) -> &'static str;
+
+    /// What of the strategy may show in outputs, and so is part of every action key: empty where
+    /// inputs are at their logical paths, a short word for each weaker way.
+    fn key_material(&self) -> &str;
+}
+
+/// A request to stop, seen by all threads of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks everything to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// True once somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
