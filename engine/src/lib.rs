@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod depset;
 pub mod diagnostic;
 pub mod digest;
+pub mod dynamic_libraries;
 pub mod event;
 pub mod failure;
 pub mod label;
