@@ -48,6 +48,31 @@ impl fmt::Display for Digest {
     }
 }
 
+/// Makes a [`Digest`] of bytes that come in pieces.
+#[derive(Default)]
+pub struct Hasher {
+    sha256: Sha256,
+    size: u64,
+}
+
+impl Hasher {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    /// The digest of everything added.
+    pub fn finish(self) -> Digest {
+        Digest { hash: self.sha256.finalize().into(), size: self.size }
+    }
+}
+
 /// The identity of structured data: a SHA-256 over an unambiguous encoding of it.
 ///
 /// Keys, depset nodes, rules and configurations are identified by fingerprints. They are made

@@ -29,7 +29,14 @@ pub struct PreparedSpawn {
     pub timeout: Option<Duration>,
     /// Whether its directory is kept afterwards (`--sandbox_debug`).
     pub keep: bool,
+    /// Whether stdout and stderr are one pipe, so that what it writes keeps its order; all of it
+    /// is then in [`Completed::stdout`]. For tests.
+    pub merge_output: bool,
 }
+
+/// The execution root as processes see it. A strategy that runs them elsewhere puts its own
+/// directory in the place of this prefix wherever it begins a value of [`PreparedSpawn::env`].
+pub const EXEC_ROOT: &str = "/rbz/execroot";
 
 /// One thing that a process sees.
 #[derive(Clone, Debug, PartialEq, Eq)]

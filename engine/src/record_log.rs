@@ -1,0 +1,204 @@
+//! A log of records that is only appended to, and survives being cut off anywhere.
+//!
+//! The file starts with a line that names its format. Each record is its length and its CRC-32,
+//! four bytes each, then its bytes, and is written by one call to the system. Reading stops at
+//! the first record that is torn or damaged; the rest is cut off. A log of another format is
+//! begun anew: what is in a log can always be found out again, for the price of looking.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::files::{self, FileResult};
+
+/// No record is longer: a length beyond it is damage, and not a reason to reserve memory.
+const MAX_RECORD: usize = 1 << 30;
+
+/// An open log.
+#[derive(Debug)]
+pub struct RecordLog {
+    path: PathBuf,
+    file: File,
+    header: Vec<u8>,
+}
+
+impl RecordLog {
+    /// Opens the log at `path`, or begins it, and hands each whole record to `each`.
+    ///
+    /// `format` is one line that must change when the meaning of the records does.
+    pub fn open(path: &Path, format: &str, mut each: impl FnMut(&[u8])) -> FileResult<RecordLog> {
+        if let Some(parent) = path.parent() {
+            files::create_dirs(parent)?;
+        }
+        let header = format!("{format}\n").into_bytes();
+        let bytes = files::read_if_present(path)?.unwrap_or_default();
+        let mut file = files::open_append(path)?;
+        if bytes.starts_with(&header) {
+            let mut rest = &bytes[header.len()..];
+            while let Some((record, after)) = split_record(rest) {
+                each(record);
+                rest = after;
+            }
+            if !rest.is_empty() {
+                files::truncate(&file, path, (bytes.len() - rest.len()) as u64)?;
+            }
+        } else {
+            files::truncate(&file, path, 0)?;
+            files::write_all(&mut file, path, &header)?;
+        }
+        Ok(RecordLog { path: path.to_owned(), file, header })
+    }
+
+    /// Adds one record.
+    pub fn append(&mut self, record: &[u8]) -> FileResult<()> {
+        self.append_all([record])
+    }
+
+    /// Adds records by one call to the system: for many small ones.
+    pub fn append_all<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = &'a [u8]>,
+    ) -> FileResult<()> {
+        let mut bytes = Vec::new();
+        for record in records {
+            write_record(&mut bytes, record);
+        }
+        files::write_all(&mut self.file, &self.path, &bytes)
+    }
+
+    /// Puts a log of just these records in the place of this one, by renaming.
+    pub fn compact<'a>(&mut self, records: impl IntoIterator<Item = &'a [u8]>) -> FileResult<()> {
+        let mut bytes = self.header.clone();
+        for record in records {
+            write_record(&mut bytes, record);
+        }
+        let temporary = self.path.with_extension("new");
+        // Left by a process that was killed here.
+        files::remove_file(&temporary)?;
+        files::write_atomically(&self.path, &temporary, &bytes)?;
+        self.file = files::open_append(&self.path)?;
+        Ok(())
+    }
+}
+
+/// True when a log of `total` records, of which `live` still count, is worth compacting.
+pub fn is_mostly_garbage(live: usize, total: usize) -> bool {
+    total > 1000 && total > live.saturating_mul(3)
+}
+
+fn write_record(to: &mut Vec<u8>, record: &[u8]) {
+    // The callers' records are far below MAX_RECORD.
+    to.extend((record.len() as u32).to_le_bytes());
+    to.extend(checksum(record).to_le_bytes());
+    to.extend(record);
+}
+
+/// The checksum of a record. Its length is in it, so that a run of zeros is no record.
+fn checksum(record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&record.len().to_le_bytes());
+    hasher.update(record);
+    hasher.finalize() ^ 0x5bd1_e995
+}
+
+/// The first record of `bytes` and what follows it, if it is whole.
+fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MAX_RECORD || length > rest.len() {
+        return None;
+    }
+    let (record, rest) = rest.split_at(length);
+    (checksum(record) == u32::from_le_bytes(*crc)).then_some((record, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(path: &Path) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        RecordLog::open(path, "test 1", |record| records.push(record.to_vec())).unwrap();
+        records
+    }
+
+    fn sample(path: &Path) -> Vec<Vec<u8>> {
+        let written: Vec<Vec<u8>> = (0..20u8).map(|n| vec![n; usize::from(n) * 3]).collect();
+        let mut log = RecordLog::open(path, "test 1", |_| {}).unwrap();
+        for record in &written {
+            log.append(record).unwrap();
+        }
+        written
+    }
+
+    #[test]
+    fn what_was_appended_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub/log");
+        let written = sample(&path);
+        assert_eq!(records(&path), written);
+    }
+
+    #[test]
+    fn cut_off_anywhere_a_log_keeps_its_whole_records_and_takes_new_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let written = sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let kept = records(&path);
+            assert_eq!(kept, written[..kept.len()], "cut at {length}");
+            RecordLog::open(&path, "test 1", |_| {}).unwrap().append(b"new").unwrap();
+            let mut expected = kept;
+            expected.push(b"new".to_vec());
+            assert_eq!(records(&path), expected, "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_what_follows_and_nothing_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let written = sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1 << (position % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            let kept = records(&path);
+            assert!(kept.len() < written.len(), "flip at {position} not seen");
+            assert_eq!(kept, written[..kept.len()], "flip at {position}");
+        }
+    }
+
+    #[test]
+    fn zeros_after_a_power_loss_are_no_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let written = sample(&path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend([0; 4096]);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(records(&path), written);
+    }
+
+    #[test]
+    fn another_format_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        sample(&path);
+        RecordLog::open(&path, "test 2", |_| panic!("a record of another format")).unwrap();
+    }
+
+    #[test]
+    fn compacting_keeps_what_is_given_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        sample(&path);
+        let mut log = RecordLog::open(&path, "test 1", |_| {}).unwrap();
+        log.compact([b"a".as_slice()]).unwrap();
+        log.append(b"b").unwrap();
+        assert_eq!(records(&path), [b"a", b"b"]);
+    }
+}
