@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod artifact;
+pub mod build;
 pub mod depset;
 pub mod diagnostic;
 pub mod digest;
@@ -16,5 +17,7 @@ pub mod label;
 pub mod plan;
 pub mod record_log;
 pub mod runfiles;
+pub mod saved_plan;
 pub mod strategy;
+pub mod test_plan;
 pub mod value;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Root};
 use crate::depset::{Depset, Order};
 use crate::digest::{Fingerprint, FingerprintBuilder};
 use crate::value::Value;
@@ -59,10 +59,14 @@ impl Runfiles {
     }
 
     /// Every artifact with its path below the tree's root, sorted by path. Where two claim one
-    /// path the last one named wins, as in Bazel.
+    /// path the last one named wins, as in Bazel. Parts of the machine are at their own absolute
+    /// paths and have none in the tree: see [`Runfiles::system_parts`].
     pub fn entries(&self, workspace: &str) -> Vec<(String, Artifact)> {
         let mut entries = std::collections::BTreeMap::new();
         for artifact in self.files.to_files() {
+            if *artifact.root() == Root::System {
+                continue;
+            }
             let path = match artifact.short_path().strip_prefix("../") {
                 Some(path) => path.to_owned(),
                 None => format!("{workspace}/{}", artifact.short_path()),
@@ -81,5 +85,13 @@ impl Runfiles {
             }
         }
         entries.into_iter().collect()
+    }
+
+    /// The parts of the machine that a program with these runfiles needs, such as its shared
+    /// libraries or its interpreter.
+    pub fn system_parts(&self) -> Vec<Artifact> {
+        let mut files = self.files.to_files();
+        files.retain(|artifact| *artifact.root() == Root::System);
+        files
     }
 }

@@ -1,0 +1,155 @@
+//! Saved plans: a request that was made before, with nothing changed, is not analysed again.
+//!
+//! One file for each request, named by the request's fingerprint: a checksum, then what the plan
+//! relied on, then the plan.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::depset::SavedDepsets;
+use crate::digest::Fingerprint;
+use crate::file_state::{Dependency, FileState};
+use crate::files::{self, FileResult};
+use crate::plan::Plan;
+
+/// How many plans are kept.
+const LIMIT: usize = 32;
+
+/// The form of the files; to be changed when anything in a plan is.
+const FORMAT: &[u8] = b"rbz plan 1\n";
+
+#[derive(Serialize, Deserialize)]
+struct SavedPlan {
+    dependencies: Vec<Dependency>,
+    plan: Vec<u8>,
+}
+
+/// The saved plans in one directory.
+#[derive(Debug)]
+pub struct SavedPlans {
+    dir: PathBuf,
+}
+
+impl SavedPlans {
+    /// Those in `dir`, which need not exist.
+    pub fn new(dir: &Path) -> SavedPlans {
+        SavedPlans { dir: dir.to_owned() }
+    }
+
+    /// Saves the plan of a request with everything that it relied on.
+    ///
+    /// A plan that cannot be encoded (a path that is not UTF-8) is not saved.
+    pub fn save(
+        &self,
+        request: &Fingerprint,
+        plan: &Plan,
+        dependencies: &[Dependency],
+    ) -> FileResult<()> {
+        let Some(body) = SavedDepsets::encode(plan).ok().and_then(|plan| {
+            postcard::to_stdvec(&SavedPlan { dependencies: dependencies.to_vec(), plan }).ok()
+        }) else {
+            return Ok(());
+        };
+        files::create_dirs(&self.dir)?;
+        let mut bytes = FORMAT.to_vec();
+        bytes.extend(Fingerprint::of(&body).0);
+        bytes.extend(body);
+        let path = self.path(request);
+        let temporary = path.with_extension("new");
+        files::remove_file(&temporary)?;
+        files::write_atomically(&path, &temporary, &bytes)?;
+        self.forget_old()
+    }
+
+    /// The plan of a request, if it was saved and all that it relied on still holds.
+    pub fn load(
+        &self,
+        request: &Fingerprint,
+        files: &FileState,
+        environment: &(dyn Fn(&str) -> Option<String> + Sync),
+    ) -> Option<Plan> {
+        let bytes = files::read(&self.path(request)).ok()?;
+        let (sum, body) = bytes.strip_prefix(FORMAT)?.split_first_chunk::<32>()?;
+        if Fingerprint::of(body).0 != *sum {
+            return None;
+        }
+        let saved: SavedPlan = postcard::from_bytes(body).ok()?;
+        if !Dependency::all_hold(&saved.dependencies, files, environment) {
+            return None;
+        }
+        let mut plan: Plan = SavedDepsets::decode(&saved.plan).ok()?;
+        plan.index();
+        Some(plan)
+    }
+
+    fn path(&self, request: &Fingerprint) -> PathBuf {
+        self.dir.join(request.to_hex())
+    }
+
+    fn forget_old(&self) -> FileResult<()> {
+        let mut plans = Vec::new();
+        for (name, _) in files::read_dir(&self.dir)? {
+            let path = self.dir.join(name);
+            if let Some((_, stamp)) = files::stat(&path, false)? {
+                plans.push((stamp.mtime, path));
+            }
+        }
+        plans.sort();
+        for (_, path) in plans.iter().rev().skip(LIMIT) {
+            files::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_plan_is_used_again_until_something_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = || FileState::open(&dir.path().join("log")).unwrap();
+        let source = dir.path().join("BUILD");
+        std::fs::write(&source, "x").unwrap();
+        let plans = SavedPlans::new(&dir.path().join("plans"));
+        let request = Fingerprint::of("build //...");
+        let relied_on = [Dependency::on_content(&source, &session()).unwrap()];
+        plans.save(&request, &Plan::new("ws", BTreeMap::new()), &relied_on).unwrap();
+        let load = || plans.load(&request, &session(), &|_| None).map(|plan| plan.workspace);
+        assert_eq!(load(), Some("ws".into()));
+        assert!(plans.load(&Fingerprint::of("other"), &session(), &|_| None).is_none());
+        std::fs::write(&source, "y").unwrap();
+        assert_eq!(load(), None);
+    }
+
+    #[test]
+    fn a_damaged_plan_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = FileState::open(&dir.path().join("log")).unwrap();
+        let plans = SavedPlans::new(&dir.path().join("plans"));
+        let request = Fingerprint::of("r");
+        plans.save(&request, &Plan::new("ws", BTreeMap::new()), &[]).unwrap();
+        let path = plans.path(&request);
+        let whole = std::fs::read(&path).unwrap();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 4;
+            std::fs::write(&path, &damaged).unwrap();
+            assert!(plans.load(&request, &files, &|_| None).is_none(), "at {position}");
+        }
+    }
+
+    #[test]
+    fn old_plans_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let plans = SavedPlans::new(dir.path());
+        for number in 0..LIMIT + 5 {
+            let request = Fingerprint::of(number.to_string());
+            plans.save(&request, &Plan::new("ws", BTreeMap::new()), &[]).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), LIMIT);
+    }
+}
