@@ -5,5 +5,7 @@
 
 pub mod attr;
 pub mod configured_target;
+pub mod loader_options;
 pub mod package;
 pub mod rule;
+pub mod session;

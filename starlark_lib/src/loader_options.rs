@@ -1,0 +1,23 @@
+//! What loading is told by the command that it serves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rbz_engine::label::{Label, RepoName};
+
+/// Where everything is, and what of the surroundings may be seen.
+#[derive(Clone, Debug)]
+pub struct LoaderOptions {
+    /// The directory of the WORKSPACE file.
+    pub workspace_root: PathBuf,
+    /// Where external repositories and saved state are kept.
+    pub output_base: PathBuf,
+    /// Directories of the repositories that are known without a WORKSPACE.
+    pub shipped: BTreeMap<RepoName, PathBuf>,
+    /// The .bzl file whose globals every BUILD file of the user sees.
+    pub prelude: Option<Label>,
+    /// A .bzl file and the function in it that is called after WORKSPACE was evaluated.
+    pub default_repositories: Option<(Label, String)>,
+    /// The environment that `repository_rule`s may look at.
+    pub environment: BTreeMap<String, String>,
+}
