@@ -18,6 +18,8 @@ pub struct AttrSchema {
     pub mandatory: bool,
     /// Whether a `select` may stand in it.
     pub configurable: bool,
+    /// Whether an empty list or dict is allowed.
+    pub allow_empty: bool,
     /// What it is for, as the reference shows it.
     pub doc: Arc<str>,
 }
@@ -72,8 +74,6 @@ pub struct LabelAttr {
     pub cfg: Cfg,
     /// Whether it must be something that can be run.
     pub executable: bool,
-    /// Whether an empty list or dict is allowed.
-    pub allow_empty: bool,
 }
 
 /// Which files an attribute of labels accepts.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::label::Label;
+use rbz_engine::value::{FunctionRef, ProviderId};
 use serde::{Deserialize, Serialize};
 
 use crate::attr::AttrSchema;
@@ -98,6 +99,17 @@ pub struct RuleSchema {
     pub test: bool,
     /// Set if its targets are build settings that the command line may set.
     pub build_setting: Option<BuildSetting>,
+    /// The transition that its targets make for themselves (`cfg`).
+    pub transition: Option<FunctionRef>,
+    /// What its implementation must return.
+    pub provides: Vec<ProviderId>,
+    /// The toolchain types that it needs, and whether it cannot do without.
+    pub toolchains: Vec<(Label, bool)>,
+    /// Files that each target makes, by the name in `ctx.outputs`, with a template such as
+    /// `%{name}.txt` (`outputs`).
+    pub implicit_outputs: Vec<(Arc<str>, Arc<str>)>,
+    /// Whether its implementation is all of the test (`analysis_test`).
+    pub analysis_test: bool,
     /// What it does, as the reference shows it.
     pub doc: Arc<str>,
     /// Changes with the rule's code: the digest of the text of its module and of all it loads.

@@ -1,0 +1,175 @@
+//! Dialects: which syntax may stand in which kind of file, and what keeps parsing it safe.
+
+use rbz_engine::diagnostic::{Diagnostic, Place};
+use starlark::eval::Evaluator;
+use starlark::syntax::{AstModule, Dialect, DialectTypes};
+
+use crate::starlark_error;
+
+/// What kind of file a text is, which decides on its syntax and its globals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// A `.bzl` file.
+    Bzl,
+    /// A BUILD file.
+    Build,
+    /// A WORKSPACE file.
+    Workspace,
+}
+
+impl FileKind {
+    /// The syntax of such files.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            FileKind::Bzl => Dialect {
+                enable_def: true,
+                enable_lambda: true,
+                enable_load: true,
+                enable_keyword_only_arguments: true,
+                enable_positional_only_arguments: true,
+                enable_types: DialectTypes::Enable,
+                enable_load_reexport: false,
+                enable_top_level_stmt: false,
+                enable_f_strings: false,
+                ..Dialect::Standard
+            },
+            FileKind::Build | FileKind::Workspace => Dialect {
+                enable_def: false,
+                enable_lambda: false,
+                enable_load: true,
+                enable_keyword_only_arguments: false,
+                enable_positional_only_arguments: false,
+                enable_types: DialectTypes::Disable,
+                enable_load_reexport: false,
+                enable_top_level_stmt: false,
+                enable_f_strings: false,
+                ..Dialect::Standard
+            },
+        }
+    }
+}
+
+/// How deep brackets may be nested. The parser and the compiler recurse on them.
+const MAX_NESTING: usize = 200;
+
+/// How many operators may stand in one statement, for the same reason.
+const MAX_OPERATORS: usize = 20_000;
+
+/// Parses `text`, shown as `file`.
+pub fn parse(file: &str, text: &str, kind: FileKind) -> Result<AstModule, Box<Diagnostic>> {
+    check_depth(file, text)?;
+    AstModule::parse(file, text.to_owned(), &kind.dialect())
+        .map_err(|error| Box::new(starlark_error::diagnostic(error, kind)))
+}
+
+/// Refuses what would make the parser recurse too deep.
+fn check_depth(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
+    let bytes = text.as_bytes();
+    let (mut open, mut operators, mut prefixes, mut at) = (0_usize, 0_usize, 0_usize, 0_usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => {
+                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
+                continue;
+            }
+            b'"' | b'\'' => {
+                at = end_of_string(bytes, at);
+                prefixes = 0;
+                continue;
+            }
+            b'(' | b'[' | b'{' => {
+                open += 1;
+                if open > MAX_NESTING {
+                    let message = format!("brackets are nested more than {MAX_NESTING} deep");
+                    return Err(Box::new(at_offset(file, text, at, message)));
+                }
+                prefixes = 0;
+            }
+            b')' | b']' | b'}' => {
+                open = open.saturating_sub(1);
+                prefixes = 0;
+            }
+            b'-' | b'~' | b'+' | b'*' | b'/' | b'%' | b'|' | b'&' | b'^' | b'.' | b'<' | b'>' => {
+                operators += 1;
+                prefixes += 1;
+            }
+            b'n' if bytes[at..].starts_with(b"not") => {
+                operators += 1;
+                prefixes += 1;
+                at += 2;
+            }
+            b'i' if bytes[at..].starts_with(b"if ") => operators += 1,
+            b'\n' if open == 0 => {
+                operators = 0;
+                prefixes = 0;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' | b'\\' => {}
+            _ => prefixes = 0,
+        }
+        if prefixes > MAX_NESTING || operators > MAX_OPERATORS {
+            let message = "an expression has too many operators".to_owned();
+            return Err(Box::new(at_offset(file, text, at, message)));
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The index after the string literal that begins at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let quote = bytes[start];
+    let raw = start > 0 && bytes[start - 1] == b'r';
+    let triple = bytes[start..].starts_with(&[quote, quote, quote]);
+    let mut at = start + if triple { 3 } else { 1 };
+    while at < bytes.len() {
+        match bytes[at] {
+            // A backslash keeps a quote from ending the string in raw strings too.
+            b'\\' => at += if raw && !bytes[at..].starts_with(&[b'\\', quote]) { 1 } else { 2 },
+            b'\n' if !triple => return at,
+            byte if byte == quote && (!triple || bytes[at..].starts_with(&[quote; 3])) => {
+                return at + if triple { 3 } else { 1 };
+            }
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// An error at a byte offset of a text.
+fn at_offset(file: &str, text: &str, offset: usize, message: String) -> Diagnostic {
+    let before = &text[..offset];
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let place = Place {
+        file: file.to_owned(),
+        // Texts of 4 GiB are not parsed.
+        line: before.matches('\n').count() as u32 + 1,
+        column: text[start..offset].chars().count() as u32 + 1,
+    };
+    let shown: String = line.chars().take(160).collect();
+    let diagnostic = Diagnostic::user(message);
+    // A line of a megabyte helps nobody.
+    if shown.len() == line.len() {
+        diagnostic.at(place).with_source(shown)
+    } else {
+        diagnostic.at(place)
+    }
+}
+
+/// How many calls may be active at once. Recursion is no part of Starlark, so real code stays
+/// far below.
+const MAX_CALLS: usize = 200;
+
+/// How many calls and turns of loops an evaluation may take: some seconds.
+const MAX_STEPS: u64 = 20_000_000;
+
+/// How much memory its values may take.
+const MAX_HEAP: usize = 2 << 30;
+
+/// Sets limits, so that no evaluation can take for ever or take the process down.
+pub fn limit(eval: &mut Evaluator) {
+    // These fail only when a limit is set for the second time, or is 0.
+    let _ = eval.set_max_callstack_size(MAX_CALLS);
+    let _ = eval.set_max_tick_count(MAX_STEPS);
+    let _ = eval.set_max_heap_size(MAX_HEAP);
+}

@@ -1,0 +1,153 @@
+//! Evaluations: what the code that runs right now may know and change.
+//!
+//! Every `Evaluator` of this crate has an [`Evaluation`] as its `extra`. Functions ask it which
+//! stage they run in, and which file the code that called them stands in.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::digest::Fingerprint;
+use rbz_engine::event::EventSink;
+use rbz_engine::label::{Label, LabelError, PackageId, RepoName};
+use starlark::any::ProvidesStaticType;
+use starlark::eval::Evaluator;
+
+use crate::package_builder::PackageBuilder;
+
+/// The evaluation of one module, BUILD file or function.
+#[derive(ProvidesStaticType)]
+pub struct Evaluation {
+    /// What is the same for all evaluations of a session.
+    pub session: Arc<SessionNames>,
+    /// What is going on.
+    pub stage: Stage,
+}
+
+/// What an evaluation is for.
+pub enum Stage {
+    /// Evaluating the top level of a .bzl file.
+    Module(ModuleStage),
+    /// Evaluating a BUILD file.
+    Package(Box<RefCell<PackageBuilder>>),
+    /// Running the implementation of a rule, or a function for one.
+    Analysis(AnalysisStage),
+}
+
+/// Of a .bzl file whose top level is evaluated.
+pub struct ModuleStage {
+    /// The file.
+    pub label: Label,
+    /// Changes with its text and that of everything that it loads.
+    pub fingerprint: Fingerprint,
+}
+
+/// Of a target that is analysed.
+pub struct AnalysisStage {
+    /// The target.
+    pub label: Label,
+}
+
+/// Names that hold for a whole session: of files, and of the main repository.
+pub struct SessionNames {
+    workspace: RwLock<Arc<str>>,
+    files: RwLock<HashMap<String, Label>>,
+    /// Where `print` goes.
+    pub events: Arc<dyn EventSink>,
+}
+
+impl SessionNames {
+    /// For a session that tells `events`. The name of the workspace follows later.
+    pub fn new(events: Arc<dyn EventSink>) -> Self {
+        SessionNames { workspace: RwLock::new("".into()), files: RwLock::default(), events }
+    }
+
+    /// The name that the WORKSPACE file gives to the main repository; empty if none.
+    pub fn workspace(&self) -> Arc<str> {
+        // A poisoned lock means that a thread panicked while it stored a name: nothing is torn.
+        self.workspace.read().unwrap_or_else(|poison| poison.into_inner()).clone()
+    }
+
+    /// Sets the name of the main repository.
+    pub fn set_workspace(&self, name: &str) {
+        *self.workspace.write().unwrap_or_else(|poison| poison.into_inner()) = name.into();
+    }
+
+    /// Notes that the file shown as `path` is `label`.
+    pub fn add_file(&self, path: &str, label: &Label) {
+        let mut files = self.files.write().unwrap_or_else(|poison| poison.into_inner());
+        files.insert(path.to_owned(), label.clone());
+    }
+
+    fn file(&self, path: &str) -> Option<Label> {
+        self.files.read().unwrap_or_else(|poison| poison.into_inner()).get(path).cloned()
+    }
+
+    /// The label that `text` means in the package `from`. The main repository may be written by
+    /// its name.
+    pub fn parse_label(&self, text: &str, from: &PackageId) -> Result<Label, LabelError> {
+        let label = Label::parse(text, from)?;
+        let repo = &label.package().repo;
+        if !repo.is_main() && repo.as_str() == &*self.workspace() {
+            let package = PackageId::new(RepoName::main(), &label.package().path);
+            return Ok(Label::new(package, label.name()));
+        }
+        Ok(label)
+    }
+}
+
+impl Evaluation {
+    /// The evaluation that `eval` runs.
+    pub fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> anyhow::Result<&'a Evaluation> {
+        eval.extra
+            .and_then(|extra| extra.downcast_ref::<Evaluation>())
+            .ok_or_else(|| Diagnostic::internal("code runs outside of any evaluation").into())
+    }
+
+    /// The file that holds the call that is being evaluated. Labels in .bzl files are relative to
+    /// the package of it.
+    pub fn calling_file(&self, eval: &Evaluator) -> Option<Label> {
+        // Frames of functions written in Rust have no place of their own.
+        (0..eval.call_stack_count())
+            .find_map(|n| eval.call_stack_nth_location(n))
+            .and_then(|span| self.session.file(span.filename()))
+    }
+
+    /// The package that the calling file lies in.
+    pub fn calling_package(&self, eval: &Evaluator) -> anyhow::Result<PackageId> {
+        match (self.calling_file(eval), &self.stage) {
+            (Some(file), _) => Ok(file.package().clone()),
+            (None, Stage::Module(module)) => Ok(module.label.package().clone()),
+            (None, Stage::Package(package)) => Ok(package.borrow().id.clone()),
+            (None, Stage::Analysis(analysis)) => Ok(analysis.label.package().clone()),
+        }
+    }
+
+    /// The package under construction. `what` must be called in it: `` `glob` ``.
+    pub fn package(&self, what: &str) -> anyhow::Result<&RefCell<PackageBuilder>> {
+        match &self.stage {
+            Stage::Package(package) => Ok(package),
+            Stage::Module(_) => Err(Diagnostic::user(format!(
+                "`{what}` can only be called while a BUILD file is loaded, not at the top level of a .bzl file"
+            ))
+            .hint("call it in a function, and the function in a BUILD file")
+            .into()),
+            Stage::Analysis(_) => Err(Diagnostic::user(format!(
+                "`{what}` can only be called while a BUILD file is loaded, not in the implementation of a rule"
+            ))
+            .into()),
+        }
+    }
+
+    /// The .bzl file whose top level is evaluated. `what` must be called there.
+    pub fn module(&self, what: &str) -> anyhow::Result<&ModuleStage> {
+        match &self.stage {
+            Stage::Module(module) => Ok(module),
+            _ => Err(Diagnostic::user(format!(
+                "`{what}` can only be called at the top level of a .bzl file"
+            ))
+            .into()),
+        }
+    }
+}

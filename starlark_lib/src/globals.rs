@@ -1,0 +1,119 @@
+//! Globals: what is there in each kind of file without a `load`.
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::event::Event;
+use starlark::environment::{FrozenModule, Globals, GlobalsBuilder, LibraryExtension};
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::Value;
+use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::tuple::UnpackTuple;
+
+use crate::attr_functions::attr_members;
+use crate::dialect::FileKind;
+use crate::evaluation::Evaluation;
+use crate::label_value::label_functions;
+use crate::native_rule::native_rules;
+use crate::package_functions::package_functions;
+use crate::rule_value::rule_functions;
+use crate::select_value::select_functions;
+use crate::starlark_error;
+
+/// What is predeclared in the files of one repository.
+pub struct GlobalSet {
+    bzl: Globals,
+    build: Globals,
+    workspace: Globals,
+}
+
+impl GlobalSet {
+    /// With everything of the module `prelude` in BUILD files and in `native`, if there is one.
+    pub fn new(prelude: Option<&FrozenModule>) -> GlobalSet {
+        let mut bzl = language()
+            .with(rule_functions)
+            .with(crate::analysis_globals::analysis_functions)
+            .with_namespace("attr", attr_members);
+        bzl.namespace("native", |native| {
+            native_functions(native);
+            add_module(native, prelude);
+        });
+        let mut build = language().with(native_functions);
+        add_module(&mut build, prelude);
+        GlobalSet { bzl: bzl.build(), build: build.build(), workspace: language().build() }
+    }
+
+    /// The globals of files of one kind.
+    pub fn of(&self, kind: FileKind) -> &Globals {
+        match kind {
+            FileKind::Bzl => &self.bzl,
+            FileKind::Build => &self.build,
+            FileKind::Workspace => &self.workspace,
+        }
+    }
+}
+
+fn language() -> GlobalsBuilder {
+    let extensions =
+        [LibraryExtension::StructType, LibraryExtension::Json, LibraryExtension::SetType];
+    GlobalsBuilder::extended_by(&extensions)
+        .with(label_functions)
+        .with(select_functions)
+        .with(language_functions)
+}
+
+fn native_functions(builder: &mut GlobalsBuilder) {
+    native_rules(builder);
+    package_functions(builder);
+}
+
+/// Adds the public names of a module.
+fn add_module(builder: &mut GlobalsBuilder, module: Option<&FrozenModule>) {
+    let Some(module) = module else { return };
+    for name in module.names() {
+        if let Ok(Some(value)) = module.get_option(name.as_str()) {
+            // SAFETY: the value is only put into the globals that own this heap, and the call
+            // makes the heap refer to the module's heap.
+            let value = unsafe { value.owned_frozen_value(builder.frozen_heap()) };
+            builder.set(name.as_str(), value);
+        }
+    }
+}
+
+#[starlark_module]
+fn language_functions(builder: &mut GlobalsBuilder) {
+    /// Ends the evaluation with an error.
+    fn fail<'v>(
+        #[starlark(args)] args: UnpackTuple<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] msg: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] attr: NoneOr<&str>,
+        #[starlark(require = named, default = " ")] sep: &str,
+        #[starlark(require = named, default = NoneOr::None)] stack_trace: NoneOr<Value<'v>>,
+    ) -> anyhow::Result<NoneType> {
+        let _ = stack_trace;
+        let text = |value: &Value<'v>| value.to_str();
+        let mut words: Vec<String> = msg.into_option().iter().map(text).collect();
+        words.extend(args.items.iter().map(text));
+        let message = words.join(sep);
+        let message = match attr.into_option() {
+            Some(attr) => format!("attribute `{attr}`: {message}"),
+            None => message,
+        };
+        Err(Diagnostic::user(message).into())
+    }
+
+    /// Tells the user something.
+    fn print<'v>(
+        #[starlark(args)] args: UnpackTuple<Value<'v>>,
+        #[starlark(require = named, default = " ")] sep: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let words: Vec<String> = args.items.iter().map(|value| value.to_str()).collect();
+        let place = (0..eval.call_stack_count())
+            .find_map(|n| eval.call_stack_nth_location(n))
+            .map(|span| starlark_error::place(&span).to_string())
+            .unwrap_or_default();
+        let event = Event::Printed { place, text: words.join(sep) };
+        Evaluation::of(eval)?.session.events.event(event);
+        Ok(NoneType)
+    }
+}

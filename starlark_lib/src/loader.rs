@@ -1,0 +1,228 @@
+//! The loader: modules, packages and repositories of one session.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::event::{Event, EventSink};
+use rbz_engine::file_state::{Dependency, FileState};
+use rbz_engine::label::{Label, PackageId, RepoName};
+use starlark::values::{OwnedFrozenValue, ValueLike};
+
+use crate::evaluation::SessionNames;
+use crate::globals::GlobalSet;
+use crate::loader_options::LoaderOptions;
+use crate::module::{LoadedModule, Modules};
+use crate::native_rule;
+use crate::package::{Package, Target};
+use crate::package_loader::{self, LoadedPackage};
+use crate::repositories::RepositoryRoot;
+use crate::rule::{RuleRef, RuleSchema};
+use crate::rule_value::FrozenStarlarkRule;
+
+/// What all threads of a session share.
+pub struct Shared {
+    pub(crate) options: LoaderOptions,
+    pub(crate) files: Arc<FileState>,
+    pub(crate) session: Arc<SessionNames>,
+    pub(crate) modules: Modules,
+    language: GlobalSet,
+    with_prelude: OnceLock<Result<GlobalSet, Box<Diagnostic>>>,
+}
+
+type PackageCell = Arc<OnceLock<Result<Arc<LoadedPackage>, Box<Diagnostic>>>>;
+
+/// Loads whatever analysis asks for. Shared by all threads.
+pub struct Loader {
+    shared: Shared,
+    packages: Mutex<HashMap<PackageId, PackageCell>>,
+    threads: rayon::ThreadPool,
+}
+
+/// Evaluation recurses; the stack is only reserved, not used, where it does not.
+const STACK_SIZE: usize = 256 << 20;
+
+impl Shared {
+    /// What is predeclared in the files of a repository.
+    pub fn globals(&self, repo: &RepoName) -> Result<&GlobalSet, Box<Diagnostic>> {
+        let Some(prelude) = &self.options.prelude else { return Ok(&self.language) };
+        if self.is_shipped(repo) {
+            return Ok(&self.language);
+        }
+        self.with_prelude
+            .get_or_init(|| {
+                let module = self.modules.load(prelude, None, self)?;
+                Ok(GlobalSet::new(Some(&module.frozen)))
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    fn is_shipped(&self, repo: &RepoName) -> bool {
+        self.options.shipped.contains_key(repo)
+    }
+
+    /// Where the files of a repository lie.
+    pub fn repository(&self, repo: &RepoName) -> Result<Arc<RepositoryRoot>, Box<Diagnostic>> {
+        if repo.is_main() {
+            return Ok(Arc::new(RepositoryRoot::plain(self.options.workspace_root.clone())));
+        }
+        if let Some(path) = self.options.shipped.get(repo) {
+            return Ok(Arc::new(RepositoryRoot::plain(path.clone())));
+        }
+        Err(Box::new(
+            Diagnostic::user(format!("there is no repository `{repo}`"))
+                .hint("declare it in the WORKSPACE file"),
+        ))
+    }
+
+    /// The file that `text` in a `load` statement of the package `from` names.
+    pub fn load_label(&self, text: &str, from: &PackageId) -> Result<Label, String> {
+        let label = self.session.parse_label(text, from).map_err(|error| error.to_string())?;
+        if !label.name().ends_with(".bzl") {
+            return Err(format!("`{text}` cannot be loaded: it is no .bzl file"));
+        }
+        Ok(label)
+    }
+}
+
+impl Loader {
+    /// Opens a session.
+    pub fn open(
+        options: LoaderOptions,
+        files: Arc<FileState>,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Loader, Box<Diagnostic>> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .stack_size(STACK_SIZE)
+            .thread_name(|n| format!("load {n}"))
+            .build()
+            .map_err(|error| {
+                Box::new(Diagnostic::machine(format!("cannot start threads: {error}")))
+            })?;
+        let shared = Shared {
+            options,
+            files,
+            session: Arc::new(SessionNames::new(events)),
+            modules: Modules::default(),
+            language: GlobalSet::new(None),
+            with_prelude: OnceLock::new(),
+        };
+        Ok(Loader { shared, packages: Mutex::default(), threads })
+    }
+
+    /// The threads on which Starlark is to be evaluated: their stacks are large.
+    pub fn threads(&self) -> &rayon::ThreadPool {
+        &self.threads
+    }
+
+    /// Names that all evaluations of the session share.
+    pub fn session(&self) -> &Arc<SessionNames> {
+        &self.shared.session
+    }
+
+    /// The file state that the session works on.
+    pub fn files(&self) -> &Arc<FileState> {
+        &self.shared.files
+    }
+
+    /// The name of the main repository.
+    pub fn workspace_name(&self) -> Arc<str> {
+        self.shared.session.workspace()
+    }
+
+    /// The directory of a repository.
+    pub fn repository_root(&self, repo: &RepoName) -> Result<PathBuf, Box<Diagnostic>> {
+        Ok(self.shared.repository(repo)?.directory.clone())
+    }
+
+    /// The package `id`.
+    pub fn package(&self, id: &PackageId) -> Result<Arc<Package>, Box<Diagnostic>> {
+        Ok(self.loaded_package(id)?.package.clone())
+    }
+
+    fn loaded_package(&self, id: &PackageId) -> Result<Arc<LoadedPackage>, Box<Diagnostic>> {
+        let cell = {
+            // Never held while anything else runs.
+            let mut packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());
+            packages.entry(id.clone()).or_default().clone()
+        };
+        if let Some(result) = cell.get() {
+            return result.clone();
+        }
+        self.threads.install(|| {
+            cell.get_or_init(|| {
+                let result = package_loader::load(id, &self.shared).map(Arc::new);
+                self.shared
+                    .session
+                    .events
+                    .event(Event::Loaded { packages: self.loaded_count() + 1 });
+                result
+            })
+            .clone()
+        })
+    }
+
+    fn loaded_count(&self) -> usize {
+        let packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());
+        packages.values().filter(|cell| cell.get().is_some()).count()
+    }
+
+    /// The target `label`, with its package. The error says what is near, not who asked.
+    pub fn target(&self, label: &Label) -> Result<(Arc<Package>, Target), Box<Diagnostic>> {
+        let package = self.package(label.package())?;
+        match package.targets.get(label.name()) {
+            Some(target) => Ok((package.clone(), target.clone())),
+            None => Err(Box::new(self.no_such_target(label, &package))),
+        }
+    }
+
+    fn no_such_target(&self, label: &Label, package: &Package) -> Diagnostic {
+        let diagnostic = Diagnostic::user(format!("there is no target `{label}`"));
+        let names = package.targets.keys().map(|name| &**name);
+        crate::nearest::hinted(diagnostic, label.name(), names)
+    }
+
+    /// The module `label`.
+    pub fn module(&self, label: &Label) -> Result<Arc<LoadedModule>, Box<Diagnostic>> {
+        self.threads.install(|| self.shared.modules.load(label, None, &self.shared))
+    }
+
+    /// A rule with its implementation, in its module's heap: a [`FrozenStarlarkRule`].
+    pub fn rule_value(&self, rule: &RuleRef) -> Result<OwnedFrozenValue, Box<Diagnostic>> {
+        let RuleRef::Starlark { module, name } = rule else {
+            return Err(Box::new(Diagnostic::internal(format!("`{rule}` is no rule of Starlark"))));
+        };
+        let loaded = self.module(module)?;
+        // A rule whose name starts with `_` is private but can be instantiated by macros.
+        let value = loaded.frozen.get_any_visibility(name).map(|(value, _)| value);
+        value
+            .map_err(|_| Box::new(Diagnostic::internal(format!("`{module}` has no rule `{name}`"))))
+    }
+
+    /// What is declared of a rule.
+    pub fn rule_schema(&self, rule: &RuleRef) -> Result<Arc<RuleSchema>, Box<Diagnostic>> {
+        if let RuleRef::Native(rule) = rule {
+            return Ok(native_rule::schema(*rule).clone());
+        }
+        let value = self.rule_value(rule)?;
+        let schema =
+            value.value().downcast_ref::<FrozenStarlarkRule>().and_then(|rule| rule.schema.clone());
+        schema.ok_or_else(|| Box::new(Diagnostic::internal(format!("`{rule}` is no rule"))))
+    }
+
+    /// Everything that anything loaded in this session relied on.
+    pub fn dependencies(&self) -> Vec<Dependency> {
+        let packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut all: Vec<Dependency> = packages
+            .values()
+            .filter_map(|cell| cell.get()?.as_ref().ok())
+            .flat_map(|package| package.dependencies.iter().cloned())
+            .chain(self.shared.modules.dependencies())
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}

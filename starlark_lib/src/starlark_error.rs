@@ -1,0 +1,167 @@
+//! Errors of Starlark as diagnostics: place, source line, call stack, and what to do.
+
+use rbz_engine::diagnostic::{Diagnostic, ErrorClass, Frame, Place};
+use starlark::ErrorKind;
+use starlark::codemap::{FileSpan, Span};
+use starlark::syntax::AstModule;
+use starlark::syntax::ast::{ArgumentP, AstExpr, AstStmt, ExprP};
+
+use crate::dialect::FileKind;
+
+/// An error about one keyword argument of the call that is being evaluated. It is shown at the
+/// keyword, where the call has it.
+#[derive(Debug, thiserror::Error)]
+#[error("{diagnostic}")]
+pub struct KeywordError {
+    /// The name of the argument.
+    pub keyword: String,
+    /// What is wrong with it.
+    pub diagnostic: Diagnostic,
+}
+
+/// The place where `span` begins.
+pub fn place(span: &FileSpan) -> Place {
+    let begin = span.resolve_span().begin;
+    Place {
+        file: span.filename().to_owned(),
+        // Sources are far smaller than 4 GiB.
+        line: begin.line as u32 + 1,
+        column: begin.column as u32 + 1,
+    }
+}
+
+/// The text of the line where `span` begins.
+fn source_line(span: &FileSpan) -> String {
+    span.file.source_line_at_pos(span.span.begin()).to_owned()
+}
+
+/// The diagnostic for `error`, that came up while a file of `kind` was parsed or evaluated.
+pub fn diagnostic(error: starlark::Error, kind: FileKind) -> Diagnostic {
+    let span = error.span().cloned();
+    let frames = error.call_stack().clone().into_frames();
+    let (mut diagnostic, keyword) = kernel(error.into_kind(), kind);
+    if diagnostic.place.is_some() {
+        return diagnostic;
+    }
+    // Where the code of the user is: the span, or else the innermost call.
+    let span = span.or_else(|| frames.iter().rev().find_map(|frame| frame.location.clone()));
+    if let Some(span) = &span {
+        let at = keyword
+            .and_then(|keyword| keyword_span(span, &keyword, kind))
+            .unwrap_or_else(|| span.clone());
+        diagnostic.place = Some(place(&at));
+        diagnostic.source = Some(source_line(&at));
+    }
+    let mut within = "the top level".to_owned();
+    for frame in frames {
+        if let Some(location) = &frame.location
+            && span.as_ref() != Some(location)
+        {
+            diagnostic.trace.push(Frame {
+                place: Some(place(location)),
+                what: format!("in {within}"),
+                source: Some(source_line(location)),
+            });
+        }
+        within = format!("`{}`", frame.name);
+    }
+    diagnostic
+}
+
+/// Message, class and hints; and the keyword argument that it is about.
+fn kernel(kind: ErrorKind, file: FileKind) -> (Diagnostic, Option<String>) {
+    match kind {
+        ErrorKind::Native(error)
+        | ErrorKind::Other(error)
+        | ErrorKind::Value(error)
+        | ErrorKind::Function(error) => {
+            let error = match error.downcast::<KeywordError>() {
+                Ok(error) => return (error.diagnostic, Some(error.keyword)),
+                Err(error) => error,
+            };
+            match error.downcast::<Diagnostic>() {
+                Ok(diagnostic) => (diagnostic, None),
+                Err(error) => (language_error(&format!("{error:#}"), file), None),
+            }
+        }
+        ErrorKind::Fail(error) => match error.downcast::<Diagnostic>() {
+            Ok(diagnostic) => (diagnostic, None),
+            Err(error) => (Diagnostic::user(error.to_string().trim().to_owned()), None),
+        },
+        ErrorKind::StackOverflow(_) => {
+            let diagnostic = Diagnostic::user("functions call each other without end")
+                .hint("Starlark allows no recursion: turn it into a loop over a list");
+            (diagnostic, None)
+        }
+        ErrorKind::Internal(error) => (Diagnostic::internal(format!("{error:#}")), None),
+        ErrorKind::Parser(error) => {
+            (language_error(&format!("syntax error: {error:#}"), file), None)
+        }
+        ErrorKind::Scope(error) | ErrorKind::Freeze(error) => {
+            (language_error(&format!("{error:#}"), file), None)
+        }
+        // The enum is open; whatever comes is said in its own words.
+        other => (Diagnostic::user(format!("{other}")), None),
+    }
+}
+
+/// What the Starlark interpreter says, in our style and with advice where its words lack it.
+fn language_error(text: &str, file: FileKind) -> Diagnostic {
+    let text = text.trim();
+    if text.contains("Tick limit exceeded") || text.contains("tick count") {
+        return Diagnostic::user("evaluation takes too long; it looks like an endless loop");
+    }
+    let mut message = text.trim_end_matches('.').to_owned();
+    let first = message.chars().next().unwrap_or_default();
+    // "Variable `x` not found" becomes part of a sentence; names and code stay as they are.
+    if message.starts_with("Variable ") || message.starts_with("Type ") {
+        message.replace_range(..1, &first.to_lowercase().to_string());
+    }
+    let diagnostic = Diagnostic { class: ErrorClass::User, ..Diagnostic::user(message) };
+    let only_bzl = file != FileKind::Bzl
+        && ["`def` is not allowed", "`for` cannot", "`if` cannot", "`lambda` is not allowed"]
+            .iter()
+            .any(|start| text.contains(start));
+    if only_bzl {
+        return diagnostic.hint("move it into a .bzl file and `load` it from there");
+    }
+    diagnostic
+}
+
+/// The span of the keyword `name` in the call at `call`.
+fn keyword_span(call: &FileSpan, name: &str, kind: FileKind) -> Option<FileSpan> {
+    let kind = if call.filename().ends_with(".bzl") { FileKind::Bzl } else { kind };
+    // Only on the way to an error message, so parsing once more is no loss.
+    let ast =
+        AstModule::parse(call.filename(), call.file.source().to_owned(), &kind.dialect()).ok()?;
+    let span = find_in_statement(ast.statement(), call.span, name)?;
+    Some(call.file.file_span(span))
+}
+
+fn find_in_statement(statement: &AstStmt, call: Span, name: &str) -> Option<Span> {
+    let mut found = None;
+    statement.node.visit_expr(|expr| {
+        if found.is_none() {
+            found = find_in_expr(expr, call, name);
+        }
+    });
+    found
+}
+
+fn find_in_expr(expr: &AstExpr, call: Span, name: &str) -> Option<Span> {
+    if expr.span == call
+        && let ExprP::Call(_, arguments) = &expr.node
+    {
+        return arguments.args.iter().find_map(|argument| match &argument.node {
+            ArgumentP::Named(keyword, _) if keyword.node == name => Some(keyword.span),
+            _ => None,
+        });
+    }
+    let mut found = None;
+    expr.node.visit_expr(|inner| {
+        if found.is_none() {
+            found = find_in_expr(inner, call, name);
+        }
+    });
+    found
+}
