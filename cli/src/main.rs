@@ -1,1 +1,151 @@
-fn main() {}
+//! `rbz`: the command.
+
+mod arguments;
+mod command_error;
+mod commands;
+mod console;
+mod convenience_symlinks;
+mod directories;
+mod environment;
+mod invocation;
+mod option_reader;
+mod rc_file;
+mod removal;
+mod request;
+mod request_lock;
+mod workspace_root;
+
+use std::process::ExitCode;
+
+use crate::arguments::{DisplayOptions, RawCommand};
+use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::clean::Clean;
+use crate::console::{Console, Severity, write_data};
+use crate::directories::{Directories, expand_home};
+use crate::environment::Environment;
+use crate::invocation::Invocation;
+use crate::request::Display;
+use crate::request_lock::RequestLock;
+
+fn main() -> ExitCode {
+    report_panics();
+    // What a panic left half done dies with the process: nothing is used after it.
+    let result = std::panic::catch_unwind(run);
+    match result {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => ExitCode::from(error.kind.exit_status()),
+        Err(_) => ExitCode::from(ErrorKind::Internal.exit_status()),
+    }
+}
+
+/// Makes of a panic a message that says whose fault it is, without a backtrace.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        let reason = panic.payload_as_str().unwrap_or("unknown reason");
+        eprintln!(
+            "ERROR: internal error{place}: {reason}\n\
+             hint: this is a fault of rbz; please report it with what you did"
+        );
+    }));
+}
+
+fn run() -> Result<ExitCode, CommandError> {
+    let plain = Display { color: false, curses: false, progress: true };
+    let environment = Environment::of_this_process().inspect_err(|e| show(plain, e))?;
+    let by_default = Display::of_environment(&environment);
+    let invocation = Invocation::read(&environment).inspect_err(|e| show(by_default, e))?;
+    let display = Display::new(display_options(&invocation.command), &environment);
+    execute(invocation, &environment, display).inspect_err(|error| show(display, error))
+}
+
+fn show(display: Display, error: &CommandError) {
+    if error.message.is_some() {
+        Console::new(display).message(Severity::Error, &error.to_string());
+    }
+}
+
+fn display_options(command: &RawCommand) -> &DisplayOptions {
+    match command {
+        RawCommand::Build(arguments)
+        | RawCommand::Test(arguments)
+        | RawCommand::Run(arguments)
+        | RawCommand::Info(arguments) => &arguments.display,
+        RawCommand::Clean(arguments) => &arguments.display,
+        RawCommand::Help(arguments)
+        | RawCommand::Version(arguments)
+        | RawCommand::Init(arguments) => &arguments.display,
+    }
+}
+
+fn execute(
+    invocation: Invocation,
+    environment: &Environment,
+    display: Display,
+) -> Result<ExitCode, CommandError> {
+    let mut console = Console::new(display);
+    for warning in &invocation.warnings {
+        console.message(Severity::Warning, warning);
+    }
+    if display_options(&invocation.command).announce_rc {
+        for option in &invocation.options_of_rc_files {
+            console.message(Severity::Info, &format!("{}{option}", option.origin));
+        }
+    }
+    let stdout = |text: &str| {
+        write_data(text).map_err(|error| {
+            CommandError::environment(format!("cannot write to the standard output: {error}"))
+        })
+    };
+    match &invocation.command {
+        RawCommand::Version(_) => stdout(&commands::version::text())?,
+        RawCommand::Help(arguments) => stdout(&commands::help::text(&arguments.residue)?)?,
+        RawCommand::Init(arguments) => {
+            no_residue("init", &arguments.residue)?;
+            stdout(&commands::init::run(&environment.current_directory)?)?;
+        }
+        RawCommand::Clean(arguments) => {
+            no_residue("clean", &arguments.residue)?;
+            let here = &environment.current_directory;
+            let workspace = invocation
+                .workspace
+                .as_deref()
+                .ok_or_else(|| workspace_root::missing("clean", here))?;
+            let directories = Directories::new(&invocation.startup, environment, workspace)?;
+            let disk_cache = match &arguments.disk_cache {
+                Some(path) => expand_home(path, environment, here),
+                None => directories.disk_cache(),
+            };
+            let disk_cache = arguments.disk_cache_too.then_some(disk_cache);
+            let clean = Clean { expunge: arguments.expunge, disk_cache };
+            let lock = lock(&directories, "clean", &mut console)?;
+            commands::clean::run(&clean, workspace, &directories, lock)?;
+        }
+        RawCommand::Build(_) | RawCommand::Test(_) | RawCommand::Run(_) | RawCommand::Info(_) => {
+            return Err(CommandError::new(ErrorKind::Internal, "the loader has not landed"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_residue(command: &str, residue: &[String]) -> Result<(), CommandError> {
+    match residue.first() {
+        None => Ok(()),
+        Some(word) => Err(CommandError::command_line(format!(
+            "`rbz {command}` takes no targets, and `{word}` is no option"
+        ))),
+    }
+}
+
+/// Takes the request lock; says for whom it has to wait.
+fn lock(
+    directories: &Directories,
+    command: &str,
+    console: &mut Console,
+) -> Result<RequestLock, CommandError> {
+    let command = format!("rbz {command}");
+    RequestLock::acquire(&directories.lock(), &command, |holder| {
+        let text = format!("waiting for another rbz in this workspace ({holder})");
+        console.message(Severity::Info, &text);
+    })
+}

@@ -1,0 +1,367 @@
+//! Arguments: every command and option of `rbz`, as data.
+//!
+//! What stands here is the only description of the options: parsing, rc files, `rbz help` and the
+//! suggestions for misspelt names are all made of it. The values are taken as they were written;
+//! [`crate::request`] checks them and makes them fit for use.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Builds and tests software, Common Lisp first of all
+#[derive(Parser, Debug)]
+#[command(
+    name = "rbz",
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    args_override_self = true
+)]
+pub struct RawArguments {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub startup: StartupOptions,
+    #[allow(missing_docs)]
+    #[command(subcommand)]
+    pub command: RawCommand,
+}
+
+/// Options before the command.
+#[derive(Args, Debug, Clone, Default)]
+#[command(rename_all = "snake_case")]
+pub struct StartupOptions {
+    /// Directory of this workspace's outputs and state; default: one of its own below the output user root
+    #[arg(long, value_name = "DIR")]
+    pub output_base: Option<PathBuf>,
+    /// Directory of all workspaces' output bases and of the disk cache; default: ~/.cache/rbz
+    #[arg(long, value_name = "DIR")]
+    pub output_user_root: Option<PathBuf>,
+    /// Reads this rc file too, after the others; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub rbzrc: Vec<PathBuf>,
+    /// Reads the rc file of the system, /etc/rbz.rbzrc
+    #[arg(long, default_value = "true")]
+    pub system_rc: bool,
+    /// Reads the rc file of the workspace, .rbzrc beside WORKSPACE
+    #[arg(long, default_value = "true")]
+    pub workspace_rc: bool,
+    /// Reads the rc file of the user, .rbzrc in the home directory
+    #[arg(long, default_value = "true")]
+    pub home_rc: bool,
+    /// Reads no rc file at all
+    #[arg(long)]
+    pub ignore_all_rc_files: bool,
+}
+
+/// The commands with their options.
+#[derive(Subcommand, Debug)]
+#[command(disable_help_flag = true)]
+pub enum RawCommand {
+    /// Builds targets
+    Build(BuildArguments),
+    /// Builds targets and runs the tests among them
+    Test(BuildArguments),
+    /// Builds a program and runs it
+    Run(BuildArguments),
+    /// Removes what was built; the disk cache stays
+    Clean(CleanArguments),
+    /// Shows where things are
+    Info(BuildArguments),
+    /// Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
+    Help(PlainArguments),
+    /// Shows the version
+    Version(PlainArguments),
+    /// Makes a workspace of the current directory
+    Init(PlainArguments),
+}
+
+/// Arguments of the commands that load and build.
+#[derive(Args, Debug, Clone)]
+#[command(args_override_self = true)]
+pub struct BuildArguments {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub display: DisplayOptions,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub build: BuildOptions,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub test: TestOptions,
+    /// What does not begin with `-`: target patterns, for `run` a target and its arguments
+    #[arg(hide = true)]
+    pub residue: Vec<String>,
+}
+
+/// Arguments of `rbz clean`.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", args_override_self = true)]
+pub struct CleanArguments {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub display: DisplayOptions,
+    /// Removes the whole output base: external repositories and all state too
+    #[arg(long, help_heading = "Clean")]
+    pub expunge: bool,
+    /// Removes the disk cache too, which all workspaces share
+    #[arg(long, help_heading = "Clean")]
+    pub disk_cache_too: bool,
+    /// The disk cache that `--disk_cache_too` removes
+    #[arg(long, value_name = "DIR", help_heading = "Clean")]
+    pub disk_cache: Option<PathBuf>,
+    #[allow(missing_docs)]
+    #[arg(hide = true)]
+    pub residue: Vec<String>,
+}
+
+/// Arguments of the commands that need no workspace.
+#[derive(Args, Debug, Clone)]
+#[command(args_override_self = true)]
+pub struct PlainArguments {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub display: DisplayOptions,
+    #[allow(missing_docs)]
+    #[arg(hide = true)]
+    pub residue: Vec<String>,
+}
+
+/// Options that all commands have.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", next_help_heading = "Display")]
+pub struct DisplayOptions {
+    /// Takes the options that rc files give under `COMMAND:NAME`; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub config: Vec<String>,
+    /// Whether messages are coloured; `auto`: on a terminal
+    #[arg(long, value_enum, default_value = "auto", value_name = "yes|no|auto")]
+    pub color: When,
+    /// Whether the display is redrawn in place; `auto`: on a terminal
+    #[arg(long, value_enum, default_value = "auto", value_name = "yes|no|auto")]
+    pub curses: When,
+    /// Shows what is going on while it does
+    #[arg(long, default_value = "true")]
+    pub show_progress: bool,
+    /// Shows which options came from which rc file
+    #[arg(long)]
+    pub announce_rc: bool,
+}
+
+/// Whether to do something that a terminal suggests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Always.
+    #[value(alias = "true", alias = "1")]
+    Yes,
+    /// Never.
+    #[value(alias = "false", alias = "0")]
+    No,
+    /// On a terminal.
+    Auto,
+}
+
+/// Options that say what is built and how.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", next_help_heading = "Build")]
+pub struct BuildOptions {
+    /// The compilation mode
+    #[arg(long, short, default_value = "fastbuild", value_name = "fastbuild|dbg|opt",
+          value_parser = PossibleValuesParser::new(["fastbuild", "dbg", "opt"]))]
+    pub compilation_mode: String,
+    /// How many actions run at a time; `auto`: as many as there are processors
+    #[arg(long, short, default_value = "auto", value_name = "N")]
+    pub jobs: String,
+    /// Goes on after an error, as far as possible
+    #[arg(long, short)]
+    pub keep_going: bool,
+    /// Defines a variable for rules and `config_setting`; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub define: Vec<String>,
+    /// Turns a feature of toolchains on, or with `-NAME` off; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub features: Vec<String>,
+    /// Puts the workspace's status into programs that ask for it
+    #[arg(long)]
+    pub stamp: bool,
+    /// Directory of the disk cache; default: `cache` in the output user root
+    #[arg(long, value_name = "DIR")]
+    pub disk_cache: Option<PathBuf>,
+    /// Runs the actions; with `--nobuild` loads and analyses only
+    #[arg(long, default_value = "true")]
+    pub build: bool,
+    /// Builds these output groups; `+NAME` adds one to the default, `-NAME` takes one away
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub output_groups: Vec<String>,
+    /// Shows the command line of an action that fails
+    #[arg(long)]
+    pub verbose_failures: bool,
+    /// Shows the command line of every action that runs
+    #[arg(long, short = 's')]
+    pub subcommands: bool,
+    /// Whether actions see only what they declare; `none` lets them see the whole machine
+    #[arg(long, default_value = "auto", value_name = "auto|none",
+          value_parser = PossibleValuesParser::new(["auto", "none"]))]
+    pub sandbox: String,
+    /// Keeps the directories of actions that fail, and says where they are
+    #[arg(long)]
+    pub sandbox_debug: bool,
+    /// Runs ready actions in random order, to expose missing dependencies
+    #[arg(long)]
+    pub shuffle: bool,
+    /// Shows the files of at most this many targets
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub show_result: usize,
+}
+
+/// Options for tests.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", next_help_heading = "Tests")]
+pub struct TestOptions {
+    /// Which output of tests is shown
+    #[arg(long, default_value = "summary", value_name = "summary|errors|all|streamed",
+          value_parser = PossibleValuesParser::new(["summary", "errors", "all", "streamed"]))]
+    pub test_output: String,
+    /// How results of tests are listed
+    #[arg(long, default_value = "short", value_name = "short|terse|detailed|none",
+          value_parser = PossibleValuesParser::new(["short", "terse", "detailed", "none"]))]
+    pub test_summary: String,
+    /// What the test program is told to restrict itself to
+    #[arg(long, value_name = "FILTER")]
+    pub test_filter: Option<String>,
+    /// An argument for the test program; may be repeated
+    #[arg(long, value_name = "ARG")]
+    pub test_arg: Vec<String>,
+    /// Sets or passes on a variable of the tests' environment; may be repeated
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub test_env: Vec<String>,
+    /// Seconds that a test may take; four numbers for short, moderate, long and eternal; -1: default
+    #[arg(long, value_name = "SECONDS")]
+    pub test_timeout: Option<String>,
+    /// How often each test runs
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub runs_per_test: String,
+    /// How often a test that fails is tried; `default`: three times if it is marked flaky
+    #[arg(long, default_value = "default", value_name = "N")]
+    pub flaky_test_attempts: String,
+    /// Whether a result that is known is used again; `auto`: unless it was a failure
+    #[arg(long, short = 't', default_value = "auto", value_name = "yes|no|auto", value_enum,
+          num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub cache_test_results: When,
+    /// Runs tests only if they have one of these tags; `-TAG` leaves out those that have it
+    #[arg(long, value_name = "TAG,…", value_delimiter = ',')]
+    pub test_tag_filters: Vec<String>,
+    /// Runs only tests of these sizes; `-SIZE` leaves out those of it
+    #[arg(long, value_name = "SIZE,…", value_delimiter = ',')]
+    pub test_size_filters: Vec<String>,
+    /// Runs only tests of these timeouts; `-TIMEOUT` leaves out those of it
+    #[arg(long, value_name = "TIMEOUT,…", value_delimiter = ',')]
+    pub test_timeout_filters: Vec<String>,
+    /// Builds only tests and what they need
+    #[arg(long)]
+    pub build_tests_only: bool,
+}
+
+/// The commands, each with the name that rc files know it by.
+pub const COMMANDS: [&str; 8] =
+    ["build", "clean", "help", "info", "init", "run", "test", "version"];
+
+/// An option as rc files, suggestions and the reading of command lines need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionSpec {
+    /// Without `--`.
+    pub name: String,
+    /// The letter after a single `-`.
+    pub short: Option<char>,
+    /// Whether it can stand without a value, and as `--noNAME`.
+    pub switch: bool,
+}
+
+/// The whole command line, with switches that take an optional value as Bazel's do.
+pub fn clap_command() -> Command {
+    let mut command = with_boolean_values(RawArguments::command());
+    for name in COMMANDS {
+        command = command.mut_subcommand(name, with_boolean_values);
+    }
+    command
+}
+
+/// Gives every switch the forms `--flag=yes` and `--flag=no`; the reader of command lines turns
+/// `--noflag` into the latter.
+fn with_boolean_values(command: Command) -> Command {
+    command.mut_args(|arg| match arg.get_action() {
+        ArgAction::SetTrue => {
+            let default = if is_on_by_default(&arg) { "true" } else { "false" };
+            arg.action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value(default)
+                .default_missing_value("true")
+                .value_parser(boolean)
+                .value_name("yes|no")
+        }
+        _ => arg,
+    })
+}
+
+fn is_on_by_default(arg: &Arg) -> bool {
+    arg.get_default_values().first().is_some_and(|value| value == "true")
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err("expected `yes` or `no`".to_owned()),
+    }
+}
+
+/// The options of `command`, or the startup options for `None`.
+pub fn options(command: Option<&str>) -> Vec<OptionSpec> {
+    let whole = RawArguments::command();
+    let of = match command {
+        None => Some(&whole),
+        Some(name) => whole.find_subcommand(name),
+    };
+    let arguments = of.into_iter().flat_map(Command::get_arguments);
+    arguments
+        .filter_map(|arg| {
+            Some(OptionSpec {
+                name: arg.get_long()?.to_owned(),
+                short: arg.get_short(),
+                switch: matches!(arg.get_action(), ArgAction::SetTrue)
+                    || arg.get_num_args().is_some_and(|range| range.min_values() == 0),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_is_consistent() {
+        clap_command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_listed() {
+        let mut names: Vec<String> =
+            RawArguments::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, COMMANDS);
+    }
+
+    #[test]
+    fn options_know_whether_they_are_switches() {
+        let options = options(Some("test"));
+        let of = |name: &str| options.iter().find(|option| option.name == name).cloned();
+        assert_eq!(
+            of("keep_going"),
+            Some(OptionSpec { name: "keep_going".into(), short: Some('k'), switch: true })
+        );
+        assert!(of("cache_test_results").is_some_and(|option| option.switch));
+        assert!(of("test_output").is_some_and(|option| !option.switch));
+    }
+}

@@ -1,0 +1,256 @@
+//! `rbz init`: makes a workspace of the current directory.
+//!
+//! Nothing that is there is changed, save that `.gitignore` gets the lines it lacks. A directory
+//! without Lisp files gets a small program with a test; one that has some gets a library of them.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::command_error::CommandError;
+use crate::workspace_root::WORKSPACE_FILES;
+
+const GREETING: &str = r#"(defpackage :greeting
+  (:use :cl)
+  (:export #:greet))
+
+(in-package :greeting)
+
+(defun greet (name)
+  "A friendly line for NAME."
+  (format nil "Hello, ~a!" name))
+"#;
+
+const HELLO: &str = r#"(defpackage :hello
+  (:use :cl)
+  (:export #:main))
+
+(in-package :hello)
+
+(defun main ()
+  (write-line (greeting:greet "world")))
+"#;
+
+const GREETING_TEST: &str = r#"(defpackage :greeting-test
+  (:use :cl)
+  (:export #:main))
+
+(in-package :greeting-test)
+
+(defun main ()
+  (assert (string= "Hello, Lisp!" (greeting:greet "Lisp"))))
+"#;
+
+const EXAMPLE_BUILD: &str = r#"lisp_library(
+    name = "greeting",
+    srcs = ["greeting.lisp"],
+)
+
+lisp_binary(
+    name = "hello",
+    srcs = ["hello.lisp"],
+    main = "hello:main",
+    deps = [":greeting"],
+)
+
+lisp_test(
+    name = "greeting_test",
+    srcs = ["greeting_test.lisp"],
+    main = "greeting-test:main",
+    deps = [":greeting"],
+)
+"#;
+
+const IGNORED: [&str; 3] = ["/rbz-out", "/rbz-bin", "/rbz-testlogs"];
+
+/// Makes a workspace of `directory`. Yields what is to be said about it.
+pub fn run(directory: &Path) -> Result<String, CommandError> {
+    let mut report = String::new();
+    let name = workspace_name(directory);
+    if WORKSPACE_FILES.iter().any(|file| directory.join(file).exists()) {
+        report += "kept    WORKSPACE\n";
+    } else {
+        create(directory, "WORKSPACE", &format!("workspace(name = \"{name}\")\n"), &mut report)?;
+    }
+    let next = if ["BUILD", "BUILD.bazel"].iter().any(|file| directory.join(file).exists()) {
+        report += "kept    BUILD\n";
+        "rbz test //...".to_owned()
+    } else {
+        let sources = lisp_sources(directory)?;
+        if sources.is_empty() {
+            create(directory, "BUILD", EXAMPLE_BUILD, &mut report)?;
+            create(directory, "greeting.lisp", GREETING, &mut report)?;
+            create(directory, "hello.lisp", HELLO, &mut report)?;
+            create(directory, "greeting_test.lisp", GREETING_TEST, &mut report)?;
+            "rbz test //... && rbz run //:hello".to_owned()
+        } else {
+            create(directory, "BUILD", &library(&name, &sources), &mut report)?;
+            report += "\nThe sources are compiled in the order of `srcs`: check it.\n";
+            format!("rbz build //:{name}")
+        }
+    };
+    ignore_outputs(directory, &mut report)?;
+    Ok(format!("{report}\nNext: {next}\n"))
+}
+
+fn cannot(what: &str, path: &Path, error: std::io::Error) -> CommandError {
+    CommandError::environment(format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+fn create(
+    directory: &Path,
+    name: &str,
+    text: &str,
+    report: &mut String,
+) -> Result<(), CommandError> {
+    let path = directory.join(name);
+    match std::fs::File::create_new(&path) {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).map_err(|error| cannot("write", &path, error))?;
+            *report += &format!("created {name}\n");
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            *report += &format!("kept    {name}\n");
+            Ok(())
+        }
+        Err(error) => Err(cannot("create", &path, error)),
+    }
+}
+
+/// The directory's name with what a workspace's name cannot contain replaced.
+fn workspace_name(directory: &Path) -> String {
+    let name = directory.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    match name.chars().next() {
+        Some(first) if first.is_ascii_alphabetic() => name,
+        Some(_) => format!("w{name}"),
+        None => "workspace".to_owned(),
+    }
+}
+
+/// The Lisp files of `directory` in the order in which a system definition beside them names
+/// them; without one, those that define Lisp packages by their name first.
+fn lisp_sources(directory: &Path) -> Result<Vec<String>, CommandError> {
+    let mut sources = Vec::new();
+    let mut definitions = String::new();
+    let entries = std::fs::read_dir(directory).map_err(|error| cannot("read", directory, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| cannot("read", directory, error))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.ends_with(".lisp") || name.ends_with(".lsp") {
+            sources.push(name);
+        } else if name.ends_with(".asd") {
+            let text = std::fs::read(entry.path());
+            let text = text.map_err(|error| cannot("read", &entry.path(), error))?;
+            definitions += &String::from_utf8_lossy(&text);
+        }
+    }
+    sources.sort_by_cached_key(|name| {
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        let named = definitions.find(&format!("\"{stem}\"")).unwrap_or(usize::MAX);
+        (named, !stem.starts_with("package"), name.clone())
+    });
+    Ok(sources)
+}
+
+fn library(name: &str, sources: &[String]) -> String {
+    let sources: String = sources
+        .iter()
+        .map(|name| name.replace('\\', "\\\\").replace('"', "\\\""))
+        .map(|name| format!("        \"{name}\",\n"))
+        .collect();
+    format!("lisp_library(\n    name = \"{name}\",\n    srcs = [\n{sources}    ],\n)\n")
+}
+
+fn ignore_outputs(directory: &Path, report: &mut String) -> Result<(), CommandError> {
+    let path = directory.join(".gitignore");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(cannot("read", &path, error)),
+    };
+    let has = |line: &str| {
+        let name = line.trim_start_matches('/');
+        text.lines().any(|own| own.trim().trim_start_matches('/') == name || own == "/rbz-*")
+    };
+    let missing: Vec<&str> = IGNORED.into_iter().filter(|line| !has(line)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let addition = format!("{gap}{}\n", missing.join("\n"));
+    let file = std::fs::File::options().create(true).append(true).open(&path);
+    file.and_then(|mut file| file.write_all(addition.as_bytes()))
+        .map_err(|error| cannot("write", &path, error))?;
+    *report += if text.is_empty() { "created .gitignore\n" } else { "changed .gitignore\n" };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, std::path::PathBuf) {
+        let outer = tempfile::tempdir().expect("a temporary directory");
+        let path = outer.path().join("my project");
+        std::fs::create_dir(&path).expect("a directory");
+        (outer, path)
+    }
+
+    fn read(directory: &Path, name: &str) -> String {
+        std::fs::read_to_string(directory.join(name)).expect(name)
+    }
+
+    #[test]
+    fn an_empty_directory_gets_a_program_with_a_test() {
+        let (_outer, path) = directory();
+        insta::assert_snapshot!(run(&path).expect("a workspace"), @r#"
+        created WORKSPACE
+        created BUILD
+        created greeting.lisp
+        created hello.lisp
+        created greeting_test.lisp
+        created .gitignore
+
+        Next: rbz test //... && rbz run //:hello
+        "#);
+        assert_eq!(read(&path, "WORKSPACE"), "workspace(name = \"my_project\")\n");
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_twice_is_as_good_as_once() {
+        let (_outer, path) = directory();
+        std::fs::write(path.join("BUILD"), "# mine\n").expect("a file");
+        std::fs::write(path.join(".gitignore"), "*.fasl\nrbz-out").expect("a file");
+        run(&path).expect("a workspace");
+        run(&path).expect("a workspace");
+        assert_eq!(read(&path, "BUILD"), "# mine\n");
+        assert_eq!(read(&path, ".gitignore"), "*.fasl\nrbz-out\n/rbz-bin\n/rbz-testlogs\n");
+        assert!(!path.join("hello.lisp").exists());
+    }
+
+    #[test]
+    fn sources_that_are_there_become_a_library_in_the_order_of_their_system() {
+        let (_outer, path) = directory();
+        for name in ["a.lisp", "z.lisp", "packages.lisp", "other.lisp"] {
+            std::fs::write(path.join(name), "").expect("a file");
+        }
+        let sources = lisp_sources(&path).expect("sources");
+        assert_eq!(sources, ["packages.lisp", "a.lisp", "other.lisp", "z.lisp"]);
+        let system = "(defsystem \"x\" :components ((:file \"z\") (:file \"a\")))";
+        std::fs::write(path.join("x.asd"), system).expect("a file");
+        run(&path).expect("a workspace");
+        insta::assert_snapshot!(read(&path, "BUILD"), @r#"
+        lisp_library(
+            name = "my_project",
+            srcs = [
+                "z.lisp",
+                "a.lisp",
+                "packages.lisp",
+                "other.lisp",
+            ],
+        )
+        "#);
+    }
+}

@@ -1,0 +1,140 @@
+//! The console: messages on stderr, and below them lines that are redrawn in place.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::request::Display;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something is wrong and rbz will fail.
+    Error,
+    /// Something may be wrong.
+    Warning,
+    /// Something the user wants to know.
+    Info,
+    /// A test that failed.
+    Fail,
+}
+
+impl Severity {
+    fn label(self) -> &'static str {
+        match self {
+            Severity::Error => "ERROR",
+            Severity::Warning => "WARNING",
+            Severity::Info => "INFO",
+            Severity::Fail => "FAIL",
+        }
+    }
+
+    fn style(self) -> Style {
+        let color = match self {
+            Severity::Error | Severity::Fail => AnsiColor::Red,
+            Severity::Warning => AnsiColor::Magenta,
+            Severity::Info => AnsiColor::Green,
+        };
+        color.on_default().bold()
+    }
+}
+
+/// The width assumed where the terminal does not tell its own.
+const DEFAULT_WIDTH: usize = 80;
+
+/// Writes to stderr. A failure to write there is ignored: there is nobody left to tell.
+#[derive(Debug)]
+pub struct Console {
+    display: Display,
+    /// How many lines below the messages are drawn now.
+    drawn: usize,
+}
+
+impl Console {
+    /// A console on which nothing was drawn yet.
+    pub fn new(display: Display) -> Console {
+        Console { display, drawn: 0 }
+    }
+
+    /// How it shows messages.
+    pub fn display(&self) -> Display {
+        self.display
+    }
+
+    /// `text` in `style`, if there are colours.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        if self.display.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Shows a message.
+    pub fn message(&mut self, severity: Severity, text: &str) {
+        let label = self.paint(severity.style(), &format!("{}:", severity.label()));
+        self.print(&format!("{label} {text}\n"));
+    }
+
+    /// Shows a text as it is. Lines that are drawn move below it.
+    pub fn print(&mut self, text: &str) {
+        self.print_bytes(text.as_bytes());
+    }
+
+    /// Shows what a process wrote, as it is; a line end is added when it has none.
+    pub fn print_bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut out = self.erasure().into_bytes();
+        self.drawn = 0;
+        out.extend_from_slice(bytes);
+        if !bytes.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+        write(&out);
+    }
+
+    /// Draws `lines` in the place of those drawn before, in one write so that nothing flickers.
+    /// They must fit into the width.
+    pub fn draw(&mut self, lines: &[String]) {
+        let mut out = self.erasure();
+        for line in lines {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{line}");
+        }
+        self.drawn = lines.len();
+        write(out.as_bytes());
+    }
+
+    /// Removes the drawn lines.
+    pub fn clear(&mut self) {
+        self.draw(&[]);
+    }
+
+    fn erasure(&self) -> String {
+        match self.drawn {
+            0 => String::new(),
+            drawn => format!("\x1b[{drawn}A\r\x1b[J"),
+        }
+    }
+
+    /// The width of the terminal.
+    pub fn width(&self) -> usize {
+        match terminal_size::terminal_size_of(io::stderr()) {
+            Some((terminal_size::Width(width), _)) => usize::from(width).max(20),
+            None => DEFAULT_WIDTH,
+        }
+    }
+}
+
+fn write(bytes: &[u8]) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(bytes).and_then(|()| stderr.flush());
+}
+
+/// Writes data to stdout. A reader that went away is no error; any other failure is.
+pub fn write_data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,127 @@
+//! The directories that rbz keeps outside the workspace.
+
+use std::path::{Path, PathBuf};
+
+use rbz_engine::digest::Digest;
+
+use crate::arguments::StartupOptions;
+use crate::command_error::CommandError;
+use crate::environment::Environment;
+
+/// Where a workspace's outputs and state are, and what all workspaces share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directories {
+    /// What all workspaces of the user share: `~/.cache/rbz`.
+    pub output_user_root: PathBuf,
+    /// What belongs to this workspace alone.
+    pub output_base: PathBuf,
+}
+
+/// The name of the directory of outputs, in the execution root and as a symlink in the workspace.
+pub const OUTPUT_DIRECTORY: &str = "rbz-out";
+
+impl Directories {
+    /// The directories of the workspace at `workspace`.
+    pub fn new(
+        startup: &StartupOptions,
+        environment: &Environment,
+        workspace: &Path,
+    ) -> Result<Directories, CommandError> {
+        let here = &environment.current_directory;
+        let output_user_root = match &startup.output_user_root {
+            Some(directory) => expand_home(directory, environment, here),
+            None => {
+                let Some(cache) = environment.cache_home() else {
+                    return Err(CommandError::environment(
+                        "there is no place for outputs, since the user has no home directory",
+                    )
+                    .hint("`rbz --output_user_root=DIR …` names one"));
+                };
+                cache.join("rbz")
+            }
+        };
+        let output_base = match &startup.output_base {
+            Some(directory) => expand_home(directory, environment, here),
+            None => {
+                let digest = Digest::of(workspace.as_os_str().as_encoded_bytes());
+                output_user_root.join(&digest.to_hex()[..16])
+            }
+        };
+        if let Some(directory) =
+            [&output_user_root, &output_base].into_iter().find(|d| *d == workspace)
+        {
+            return Err(CommandError::command_line(format!(
+                "`{}` is the workspace and cannot hold rbz's own state",
+                directory.display()
+            )));
+        }
+        Ok(Directories { output_user_root, output_base })
+    }
+
+    /// The disk cache, unless an option names another.
+    pub fn disk_cache(&self) -> PathBuf {
+        self.output_user_root.join("cache")
+    }
+
+    /// Where the shipped repositories are.
+    pub fn install(&self) -> PathBuf {
+        self.output_user_root.join("install")
+    }
+
+    /// The file that keeps two rbz apart.
+    pub fn lock(&self) -> PathBuf {
+        self.output_base.join("lock")
+    }
+
+    /// The execution root of the workspace called `name`.
+    pub fn execution_root(&self, name: &str) -> PathBuf {
+        self.output_base.join("execroot").join(name)
+    }
+}
+
+/// `path` with `~/` for the home directory, relative to `here`.
+pub fn expand_home(path: &Path, environment: &Environment, here: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), &environment.home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => here.join(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(home: Option<&str>) -> Environment {
+        Environment {
+            arguments: vec![],
+            current_directory: "/w/sub".into(),
+            home: home.map(PathBuf::from),
+            variables: Default::default(),
+            stderr_is_terminal: false,
+        }
+    }
+
+    #[test]
+    fn each_workspace_has_a_base_of_its_own_below_the_home_directory() {
+        let environment = environment(Some("/home/ann"));
+        let of = |workspace: &str| {
+            Directories::new(&StartupOptions::default(), &environment, Path::new(workspace))
+                .expect("directories")
+        };
+        assert_eq!(of("/w").output_user_root, Path::new("/home/ann/.cache/rbz"));
+        assert_eq!(of("/w").output_base.parent(), Some(Path::new("/home/ann/.cache/rbz")));
+        assert_ne!(of("/w").output_base, of("/v").output_base);
+    }
+
+    #[test]
+    fn without_a_home_directory_an_option_must_name_the_place() {
+        let environment = environment(None);
+        let mut startup = StartupOptions::default();
+        let error = Directories::new(&startup, &environment, Path::new("/w")).expect_err("no home");
+        assert_eq!(error.kind.exit_status(), 36);
+        startup.output_user_root = Some("out".into());
+        let directories = Directories::new(&startup, &environment, Path::new("/w"));
+        let directories = directories.expect("directories");
+        assert_eq!(directories.output_user_root, Path::new("/w/sub/out"));
+    }
+}

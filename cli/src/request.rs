@@ -1,0 +1,493 @@
+//! Requests: what the user asked for, checked and fit for use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::arguments::{BuildArguments, BuildOptions, DisplayOptions, TestOptions, When};
+use crate::command_error::CommandError;
+use crate::directories::{Directories, expand_home};
+use crate::environment::Environment;
+use crate::option_reader::OptionUse;
+
+/// How messages are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Display {
+    /// With colours.
+    pub color: bool,
+    /// Redrawn in place.
+    pub curses: bool,
+    /// With what is going on.
+    pub progress: bool,
+}
+
+impl Display {
+    /// How the surroundings suggest, before options are known.
+    pub fn of_environment(environment: &Environment) -> Display {
+        let (terminal, color) = Self::suggested(environment);
+        Display { color, curses: terminal, progress: true }
+    }
+
+    /// Whether there is a terminal that can redraw, and whether it is to have colours.
+    fn suggested(environment: &Environment) -> (bool, bool) {
+        let dumb = environment.variables.get("TERM").is_none_or(|term| term == "dumb");
+        let no_color = environment.variables.get("NO_COLOR").is_some_and(|text| !text.is_empty());
+        let terminal = environment.stderr_is_terminal && !dumb;
+        (terminal, terminal && !no_color)
+    }
+
+    /// How `options` and the surroundings say.
+    pub fn new(options: &DisplayOptions, environment: &Environment) -> Display {
+        let (terminal, suggested_color) = Self::suggested(environment);
+        let decide = |when, otherwise| match when {
+            When::Yes => true,
+            When::No => false,
+            When::Auto => otherwise,
+        };
+        Display {
+            color: decide(options.color, suggested_color),
+            curses: decide(options.curses, terminal),
+            progress: options.show_progress,
+        }
+    }
+}
+
+/// What to build, run or test, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// Target patterns as the user wrote them; for `run` the first is the program.
+    pub residue: Vec<String>,
+    /// `fastbuild`, `dbg` or `opt`.
+    pub compilation_mode: String,
+    /// How many actions run at a time.
+    pub jobs: usize,
+    /// Whether to go on after an error.
+    pub keep_going: bool,
+    /// `--define`.
+    pub defines: BTreeMap<String, String>,
+    /// Build settings by label as written.
+    pub settings: Vec<(String, String)>,
+    /// Features of toolchains, as written.
+    pub features: Vec<String>,
+    /// Whether programs are stamped.
+    pub stamp: bool,
+    /// The directory of the disk cache.
+    pub disk_cache: PathBuf,
+    /// Whether actions run, and not only analysis.
+    pub execute: bool,
+    /// The output groups that are built.
+    pub output_groups: OutputGroups,
+    /// Whether the command line of a failed action is shown.
+    pub verbose_failures: bool,
+    /// Whether every command line is shown.
+    pub subcommands: bool,
+    /// Whether actions run in a sandbox.
+    pub sandbox: bool,
+    /// Whether the sandboxes of failed actions are kept.
+    pub sandbox_debug: bool,
+    /// Whether ready actions run in random order.
+    pub shuffle: bool,
+    /// Of how many targets the files are shown.
+    pub show_result: usize,
+    /// How tests are chosen, run and reported.
+    pub tests: TestRequest,
+}
+
+/// How tests are chosen, run and reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestRequest {
+    /// Which output is shown.
+    pub output: TestOutput,
+    /// How results are listed.
+    pub summary: TestSummaryStyle,
+    /// What the program is to restrict itself to.
+    pub filter: Option<String>,
+    /// Arguments after the target's own.
+    pub arguments: Vec<String>,
+    /// Additions to the environment.
+    pub environment: BTreeMap<String, String>,
+    /// In place of what goes with short, moderate, long and eternal.
+    pub timeouts: [Option<Duration>; 4],
+    /// How often each test runs.
+    pub runs: u32,
+    /// How often a failing test is tried; `None`: as its `flaky` says.
+    pub attempts: Option<u32>,
+    /// Which known results are used again.
+    pub cached_results: CachedResults,
+    /// Which tests run, by their tags.
+    pub tags: NameFilter,
+    /// Which tests run, by their size.
+    pub sizes: NameFilter,
+    /// Which tests run, by their timeout.
+    pub timeout_filter: NameFilter,
+    /// Whether only tests are built.
+    pub tests_only: bool,
+}
+
+/// `--test_output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestOutput {
+    /// Where the log is.
+    Summary,
+    /// The log of what failed.
+    Errors,
+    /// Every log.
+    All,
+    /// Every log, one test at a time.
+    Streamed,
+}
+
+/// `--test_summary`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestSummaryStyle {
+    /// Every test that was run.
+    Short,
+    /// Only tests that did not pass.
+    Terse,
+    /// Every test, with each of its runs.
+    Detailed,
+    /// None.
+    None,
+}
+
+/// `--cache_test_results`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachedResults {
+    /// All of them.
+    Use,
+    /// None of them.
+    RunAgain,
+    /// All of them, unless a test is to run more than once.
+    Auto,
+}
+
+/// Names to accept and to refuse, such as `small,-slow`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameFilter {
+    /// One of these must be there, unless there are none.
+    pub required: Vec<String>,
+    /// None of these may be there.
+    pub excluded: Vec<String>,
+}
+
+impl NameFilter {
+    fn new(words: &[String]) -> NameFilter {
+        let mut filter = NameFilter::default();
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            match word.strip_prefix('-') {
+                Some(name) => filter.excluded.push(name.to_owned()),
+                None => {
+                    let name = word.strip_prefix('+').unwrap_or(word);
+                    filter.required.push(name.to_owned());
+                }
+            }
+        }
+        filter
+    }
+
+    /// Whether something with these names is accepted.
+    pub fn accepts<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        let mut found = self.required.is_empty();
+        for name in names {
+            if self.excluded.iter().any(|excluded| excluded == name) {
+                return false;
+            }
+            found = found || self.required.iter().any(|required| required == name);
+        }
+        found
+    }
+
+    /// True when everything is accepted.
+    pub fn accepts_all(&self) -> bool {
+        self.required.is_empty() && self.excluded.is_empty()
+    }
+}
+
+/// `--output_groups`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputGroups {
+    /// Whether the target's own files are built.
+    pub default: bool,
+    /// The other groups.
+    pub groups: Vec<String>,
+}
+
+impl OutputGroups {
+    /// As in Bazel: a plain name replaces the default group, `+name` adds to what is there,
+    /// `-name` takes away.
+    fn new(words: &[String]) -> OutputGroups {
+        let plain = |word: &String| !word.starts_with(['+', '-']) && !word.is_empty();
+        let mut groups = OutputGroups { default: !words.iter().any(plain), groups: Vec::new() };
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            let (add, name) = match word.strip_prefix('-') {
+                Some(name) => (false, name),
+                None => (true, word.strip_prefix('+').unwrap_or(word)),
+            };
+            match (name, add) {
+                ("default", _) => groups.default = add,
+                (_, true) => groups.groups.push(name.to_owned()),
+                (_, false) => groups.groups.retain(|group| group != name),
+            }
+        }
+        groups
+    }
+}
+
+impl BuildRequest {
+    /// Checks the options of a command that builds.
+    pub fn new(
+        arguments: &BuildArguments,
+        settings: &[OptionUse],
+        directories: &Directories,
+        environment: &Environment,
+    ) -> Result<BuildRequest, CommandError> {
+        let BuildOptions {
+            compilation_mode,
+            jobs: _,
+            keep_going,
+            define,
+            features,
+            stamp,
+            disk_cache,
+            build,
+            output_groups,
+            verbose_failures,
+            subcommands,
+            sandbox,
+            sandbox_debug,
+            shuffle,
+            show_result,
+        } = arguments.build.clone();
+        let here = &environment.current_directory;
+        let path = |path: PathBuf| expand_home(&path, environment, here);
+        let tests = TestRequest::new(&arguments.test, environment)?;
+        let jobs = match (arguments.build.jobs.as_str(), tests.output) {
+            (_, TestOutput::Streamed) => 1,
+            (text, _) => jobs(text)?,
+        };
+        Ok(BuildRequest {
+            residue: arguments.residue.clone(),
+            compilation_mode,
+            jobs,
+            keep_going,
+            defines: pairs("define", &define)?,
+            settings: settings.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
+            features,
+            stamp,
+            disk_cache: disk_cache.map_or_else(|| directories.disk_cache(), path),
+            execute: build,
+            output_groups: OutputGroups::new(&output_groups),
+            verbose_failures,
+            subcommands,
+            sandbox: sandbox == "auto",
+            sandbox_debug,
+            shuffle,
+            show_result,
+            tests,
+        })
+    }
+}
+
+impl TestRequest {
+    fn new(options: &TestOptions, environment: &Environment) -> Result<TestRequest, CommandError> {
+        let runs = positive("runs_per_test", &options.runs_per_test)?;
+        let attempts = match options.flaky_test_attempts.as_str() {
+            "default" => None,
+            text => Some(positive("flaky_test_attempts", text)?),
+        };
+        let size_filter = NameFilter::new(&options.test_size_filters);
+        check_names("test_size_filters", &size_filter, &["small", "medium", "large", "enormous"])?;
+        let timeout_filter = NameFilter::new(&options.test_timeout_filters);
+        check_names(
+            "test_timeout_filters",
+            &timeout_filter,
+            &["short", "moderate", "long", "eternal"],
+        )?;
+        Ok(TestRequest {
+            output: match options.test_output.as_str() {
+                "errors" => TestOutput::Errors,
+                "all" => TestOutput::All,
+                "streamed" => TestOutput::Streamed,
+                _ => TestOutput::Summary,
+            },
+            summary: match options.test_summary.as_str() {
+                "terse" => TestSummaryStyle::Terse,
+                "detailed" => TestSummaryStyle::Detailed,
+                "none" => TestSummaryStyle::None,
+                _ => TestSummaryStyle::Short,
+            },
+            filter: options.test_filter.clone().filter(|filter| !filter.is_empty()),
+            arguments: options.test_arg.clone(),
+            environment: variables("test_env", &options.test_env, environment)?,
+            timeouts: timeouts(options.test_timeout.as_deref())?,
+            runs,
+            attempts,
+            cached_results: match options.cache_test_results {
+                When::Yes => CachedResults::Use,
+                When::No => CachedResults::RunAgain,
+                When::Auto => CachedResults::Auto,
+            },
+            tags: NameFilter::new(&options.test_tag_filters),
+            sizes: size_filter,
+            timeout_filter,
+            tests_only: options.build_tests_only,
+        })
+    }
+}
+
+fn wrong(option: &str, value: &str, expected: &str) -> CommandError {
+    CommandError::command_line(format!("`--{option}={value}`: {expected}"))
+}
+
+fn positive(option: &str, text: &str) -> Result<u32, CommandError> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(wrong(option, text, "it must be a number above 0")),
+    }
+}
+
+/// `4`, `auto`, `HOST_CPUS`, `HOST_CPUS*.5`, `HOST_CPUS-1`.
+fn jobs(text: &str) -> Result<usize, CommandError> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let error = || wrong("jobs", text, "it must be `auto` or a number above 0");
+    if text == "auto" {
+        return Ok(processors);
+    }
+    if let Some(rest) = text.strip_prefix("HOST_CPUS") {
+        let number = match (rest.strip_prefix('*'), rest.strip_prefix('-')) {
+            // Processor counts and their parts are small: the cast loses only the fraction.
+            (Some(factor), _) => {
+                (processors as f64 * factor.parse::<f64>().map_err(|_| error())?.clamp(0.0, 1000.0))
+                    as usize
+            }
+            (_, Some(minus)) => processors.saturating_sub(minus.parse().map_err(|_| error())?),
+            _ if rest.is_empty() => processors,
+            _ => return Err(error()),
+        };
+        return Ok(number.max(1));
+    }
+    match text.parse() {
+        Ok(number) if (1..=10_000).contains(&number) => Ok(number),
+        _ => Err(error()),
+    }
+}
+
+fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, CommandError> {
+    texts
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(wrong(option, text, "it must have the form `NAME=VALUE`")),
+        })
+        .collect()
+}
+
+/// Variables of an environment; a name without a value takes rbz's own, if it has one.
+fn variables(
+    option: &str,
+    texts: &[String],
+    environment: &Environment,
+) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut variables = BTreeMap::new();
+    for text in texts {
+        match text.split_once('=') {
+            Some(("", _)) => {
+                return Err(wrong(option, text, "the name of the variable is missing"));
+            }
+            Some((name, value)) => {
+                variables.insert(name.to_owned(), value.to_owned());
+            }
+            None => match environment.variables.get(text) {
+                Some(value) => {
+                    variables.insert(text.clone(), value.clone());
+                }
+                None => {
+                    variables.remove(text);
+                }
+            },
+        }
+    }
+    Ok(variables)
+}
+
+fn timeouts(text: Option<&str>) -> Result<[Option<Duration>; 4], CommandError> {
+    let Some(text) = text else { return Ok([None; 4]) };
+    let error = || wrong("test_timeout", text, "it must be one number of seconds, or four");
+    let seconds = text
+        .split(',')
+        .map(|number| match number.trim().parse::<i64>() {
+            // Bazel's way to say "the default".
+            Ok(number) if number <= 0 => Ok(None),
+            Ok(number) => Ok(Some(Duration::from_secs(number.unsigned_abs()))),
+            Err(_) => Err(error()),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    match seconds[..] {
+        [one] => Ok([one; 4]),
+        [short, moderate, long, eternal] => Ok([short, moderate, long, eternal]),
+        _ => Err(error()),
+    }
+}
+
+fn check_names(option: &str, filter: &NameFilter, known: &[&str]) -> Result<(), CommandError> {
+    let given = filter.required.iter().chain(&filter.excluded);
+    match given.into_iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            Err(wrong(option, name, &format!("it must be one of `{}`", known.join("`, `"))))
+        }
+    }
+}
+
+/// `path` as shown to the user: relative to the directory they are in, if it is below it.
+pub fn shown_path(path: &Path, here: &Path) -> String {
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(',').map(String::from).collect()
+    }
+
+    #[test]
+    fn a_filter_wants_one_of_its_names_and_none_of_those_with_a_minus() {
+        let filter = NameFilter::new(&words("a,b,-c"));
+        assert!(filter.accepts(["a", "x"]) && filter.accepts(["b"]));
+        assert!(!filter.accepts(["a", "c"]) && !filter.accepts(["x"]) && !filter.accepts([]));
+        let only_minus = NameFilter::new(&words("-c"));
+        assert!(only_minus.accepts([]) && !only_minus.accepts(["c"]));
+    }
+
+    #[test]
+    fn output_groups_replace_the_default_or_add_to_it() {
+        let of = |text: &str| {
+            let groups = OutputGroups::new(&words(text));
+            (groups.default, groups.groups.join(","))
+        };
+        assert_eq!(of(""), (true, String::new()));
+        assert_eq!(of("fasl"), (false, "fasl".into()));
+        assert_eq!(of("+fasl"), (true, "fasl".into()));
+        assert_eq!(of("fasl,default"), (true, "fasl".into()));
+        assert_eq!(of("+fasl,-default,+x,-x"), (false, "fasl".into()));
+    }
+
+    #[test]
+    fn jobs_and_timeouts_as_bazel_writes_them() {
+        assert_eq!(jobs("4").expect("valid"), 4);
+        assert_eq!(jobs("HOST_CPUS").expect("valid"), jobs("auto").expect("valid"));
+        assert_eq!(jobs("HOST_CPUS*0.0001").expect("valid"), 1);
+        for text in ["0", "-1", "many", "HOST_CPUSx", "HOST_CPUS*x"] {
+            assert!(jobs(text).is_err(), "{text}");
+        }
+        let seconds = |number| Some(Duration::from_secs(number));
+        assert_eq!(timeouts(Some("7")).expect("valid"), [seconds(7); 4]);
+        assert_eq!(
+            timeouts(Some("1,-1,3,4")).expect("valid"),
+            [seconds(1), None, seconds(3), seconds(4)]
+        );
+        assert!(timeouts(Some("1,2")).is_err());
+    }
+}
