@@ -2,7 +2,13 @@
 
 use starlark::environment::GlobalsBuilder;
 
+use crate::builtin_providers::builtin_provider_globals;
+use crate::depset_value::depset_globals;
+use crate::provider_value::provider_globals;
+
 /// Adds them.
 pub fn analysis_functions(builder: &mut GlobalsBuilder) {
-    let _ = builder;
+    depset_globals(builder);
+    provider_globals(builder);
+    builtin_provider_globals(builder);
 }

@@ -14,6 +14,8 @@ use rbz_engine::label::{Label, LabelError, PackageId, RepoName};
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
+use crate::function_index::FunctionIndex;
+use crate::map_each::MapEachCache;
 use crate::package_builder::PackageBuilder;
 
 /// The evaluation of one module, BUILD file or function.
@@ -55,12 +57,22 @@ pub struct SessionNames {
     files: RwLock<HashMap<String, Label>>,
     /// Where `print` goes.
     pub events: Arc<dyn EventSink>,
+    /// The functions of all modules.
+    pub functions: FunctionIndex,
+    /// What `map_each` made of depsets.
+    pub map_each: MapEachCache,
 }
 
 impl SessionNames {
     /// For a session that tells `events`. The name of the workspace follows later.
     pub fn new(events: Arc<dyn EventSink>) -> Self {
-        SessionNames { workspace: RwLock::new("".into()), files: RwLock::default(), events }
+        SessionNames {
+            workspace: RwLock::new("".into()),
+            files: RwLock::default(),
+            events,
+            functions: FunctionIndex::default(),
+            map_each: MapEachCache::default(),
+        }
     }
 
     /// The name that the WORKSPACE file gives to the main repository; empty if none.

@@ -3,19 +3,31 @@
 //! It knows nothing of Lisp. Starlark values live only while a module or a rule is evaluated;
 //! everything that leaves this crate is plain data. See `ARCHITECTURE.md`.
 
+pub mod action_arguments;
+pub mod actions;
 pub mod analysis_globals;
+pub mod args;
+pub mod args_inputs;
 pub mod attr;
 pub mod attr_functions;
 pub mod attribute_conversion;
+pub mod builtin_providers;
 pub mod common_attributes;
+pub mod configuration;
 pub mod configured_target;
+pub mod conversion;
+pub mod depset_value;
 pub mod dialect;
 pub mod evaluation;
+pub mod file_value;
+pub mod function_index;
+pub mod function_value;
 pub mod globals;
 pub mod instantiation;
 pub mod label_value;
 pub mod loader;
 pub mod loader_options;
+pub mod map_each;
 pub mod module;
 pub mod native_rule;
 pub mod nearest;
@@ -23,13 +35,19 @@ pub mod package;
 pub mod package_builder;
 pub mod package_functions;
 pub mod package_loader;
+pub mod provider_value;
 pub mod repositories;
 pub mod rule;
+pub mod rule_context;
 pub mod rule_value;
+pub mod runfiles_value;
 pub mod select_value;
 pub mod session;
 pub mod source_tree;
 pub mod starlark_error;
+pub mod target_value;
+pub mod template_dict;
+pub mod value_repr;
 
 #[cfg(test)]
 mod loader_tests;

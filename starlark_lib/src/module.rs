@@ -231,6 +231,7 @@ impl Modules {
                 )))
             })
         })?;
+        shared.session.functions.add(label, &frozen);
         Ok(LoadedModule {
             label: label.clone(),
             frozen,

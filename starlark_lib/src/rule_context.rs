@@ -1,0 +1,323 @@
+//! What a rule's implementation works on: attributes, dependencies, declared outputs, actions.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use indexmap::IndexMap;
+use rbz_engine::action::{Action, ActionKind};
+use rbz_engine::artifact::{Artifact, ArtifactKind};
+use rbz_engine::depset::Depset;
+use rbz_engine::diagnostic::{Diagnostic, Place};
+use rbz_engine::label::{Label, check_name, join};
+use rbz_engine::value::TargetValue;
+
+use crate::attr::{AttrKind, AttrValue};
+use crate::builtin_providers::{Builtin, DefaultInfo, FilesToRun};
+use crate::configuration::{Configuration, OptionReads};
+use crate::configured_target::ConfiguredTarget;
+use crate::rule::RuleSchema;
+
+/// An attribute of a target in a configuration: every `select` resolved, every default filled in.
+#[derive(Clone, Debug)]
+pub struct ResolvedAttribute {
+    /// Its type.
+    pub kind: AttrKind,
+    /// Its value.
+    pub value: AttrValue,
+    /// For labels: the labels in order, each with its index among the target's dependencies.
+    pub dependencies: Vec<(Label, usize)>,
+    /// Whether a `transition` configures its dependencies.
+    pub transitioned: bool,
+}
+
+/// The shell of `run_shell`.
+#[derive(Clone, Debug)]
+pub struct Shell {
+    /// The program.
+    pub program: Artifact,
+    /// Everything it needs, the program included.
+    pub files: Depset,
+}
+
+/// A target whose rule is being evaluated.
+#[derive(Debug)]
+pub struct RuleContext {
+    /// The target.
+    pub label: Label,
+    /// Its rule.
+    pub schema: Arc<RuleSchema>,
+    /// Its configuration.
+    pub configuration: Arc<Configuration>,
+    /// Its attributes by name.
+    pub attributes: Arc<IndexMap<Arc<str>, ResolvedAttribute>>,
+    /// Its dependencies, as the attributes number them.
+    pub dependencies: Vec<Arc<ConfiguredTarget>>,
+    /// The name of the main workspace.
+    pub workspace: Arc<str>,
+    /// The BUILD file's path, for `ctx.build_file_path`.
+    pub build_file: Arc<str>,
+    /// The shell of `run_shell`, or why there is none.
+    pub shell: Arc<Result<Shell, Diagnostic>>,
+    /// The constraint values of the machine.
+    pub host_constraints: Arc<[Label]>,
+    /// What of the configuration was read.
+    pub reads: OptionReads,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    actions: Vec<Action>,
+    outputs: IndexMap<Arc<str>, DeclaredOutput>,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct DeclaredOutput {
+    artifact: Artifact,
+    place: Option<Place>,
+    written: bool,
+}
+
+/// Everything that a [`RuleContext`] is made of at the start.
+pub struct RuleContextParts {
+    /// See [`RuleContext::label`].
+    pub label: Label,
+    /// See [`RuleContext::schema`].
+    pub schema: Arc<RuleSchema>,
+    /// See [`RuleContext::configuration`].
+    pub configuration: Arc<Configuration>,
+    /// See [`RuleContext::attributes`].
+    pub attributes: Arc<IndexMap<Arc<str>, ResolvedAttribute>>,
+    /// See [`RuleContext::dependencies`].
+    pub dependencies: Vec<Arc<ConfiguredTarget>>,
+    /// See [`RuleContext::workspace`].
+    pub workspace: Arc<str>,
+    /// See [`RuleContext::build_file`].
+    pub build_file: Arc<str>,
+    /// See [`RuleContext::shell`].
+    pub shell: Arc<Result<Shell, Diagnostic>>,
+    /// See [`RuleContext::host_constraints`].
+    pub host_constraints: Arc<[Label]>,
+}
+
+impl RuleContext {
+    /// The context at the start of the evaluation.
+    pub fn new(parts: RuleContextParts) -> Self {
+        RuleContext {
+            label: parts.label,
+            schema: parts.schema,
+            configuration: parts.configuration,
+            attributes: parts.attributes,
+            dependencies: parts.dependencies,
+            workspace: parts.workspace,
+            build_file: parts.build_file,
+            shell: parts.shell,
+            host_constraints: parts.host_constraints,
+            reads: OptionReads::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, Diagnostic> {
+        // Only one thread evaluates a rule, so the lock is never contended nor poisoned by others.
+        let state = self.state.lock().unwrap_or_else(|poison| poison.into_inner());
+        if state.finished {
+            return Err(Diagnostic::user(format!(
+                "`ctx` of `{}` is used after its rule was evaluated",
+                self.label
+            )));
+        }
+        Ok(state)
+    }
+
+    /// Fails once the evaluation is over.
+    pub fn check_alive(&self) -> Result<(), Diagnostic> {
+        self.state().map(|_| ())
+    }
+
+    /// The artifact called `name` in the package, or beside `sibling`; it must be written by one
+    /// action.
+    pub fn declare(
+        &self,
+        kind: ArtifactKind,
+        name: &str,
+        sibling: Option<&Artifact>,
+        place: Option<Place>,
+    ) -> Result<Artifact, Diagnostic> {
+        if let Err(reason) = check_name(name) {
+            return Err(Diagnostic::user(format!(
+                "`{name}` cannot be the name of an output: {reason}"
+            ))
+            .hint("an output lies in the package of its target, or below it"));
+        }
+        let package = self.label.package().exec_dir();
+        let path = match sibling {
+            None => join(&package, name),
+            Some(sibling) => {
+                let path = sibling.root_relative_path();
+                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                let inside = package.is_empty()
+                    || dir == package
+                    || dir.strip_prefix(&package).is_some_and(|rest| rest.starts_with('/'));
+                if !inside {
+                    return Err(Diagnostic::user(format!(
+                        "an output beside `{path}` would lie outside the package `{}`",
+                        self.label.package()
+                    ))
+                    .hint("use a sibling that lies in the package of the target"));
+                }
+                join(dir, name)
+            }
+        };
+        let mut state = self.state()?;
+        if let Some(known) = state.outputs.get(&*path) {
+            if known.artifact.kind() != kind {
+                return Err(Diagnostic::user(format!(
+                    "`{path}` is declared both as a file and as a directory or link"
+                )));
+            }
+            return Ok(known.artifact.clone());
+        }
+        let root = self.configuration.output_root();
+        let artifact = Artifact::new(kind, root, &path, self.label.clone());
+        state.outputs.insert(
+            path.into(),
+            DeclaredOutput { artifact: artifact.clone(), place, written: false },
+        );
+        Ok(artifact)
+    }
+
+    /// Adds an action. Every output of it must have been declared, and be written by it alone.
+    pub fn register(&self, action: Action) -> Result<(), Diagnostic> {
+        let mut state = self.state()?;
+        if action.outputs.is_empty() {
+            return Err(Diagnostic::user(format!(
+                "an action (`{}`) must have at least one output",
+                action.mnemonic
+            )));
+        }
+        for output in &action.outputs {
+            match state.outputs.get_mut(output.root_relative_path()) {
+                Some(declared) if declared.artifact == *output => {
+                    if declared.written {
+                        return Err(Diagnostic::user(format!(
+                            "`{}` is written by two actions of `{}`",
+                            output.root_relative_path(),
+                            self.label
+                        )));
+                    }
+                    declared.written = true;
+                }
+                _ => {
+                    let owner = if output.is_source() {
+                        "it is a source file".to_owned()
+                    } else {
+                        format!("it belongs to `{}`", output.owner())
+                    };
+                    return Err(Diagnostic::user(format!(
+                        "`{}` cannot be an output of `{}`: {owner}",
+                        output.root_relative_path(),
+                        self.label
+                    ))
+                    .hint("outputs are made by `ctx.actions.declare_file` of the same target"));
+                }
+            }
+        }
+        state.actions.push(action);
+        Ok(())
+    }
+
+    /// Ends the evaluation: yields the actions, and fails if a declared output has none.
+    pub fn finish(&self) -> Result<Vec<Action>, Diagnostic> {
+        let mut state = self.state()?;
+        state.finished = true;
+        let missing = state.outputs.values().find(|output| !output.written);
+        if let Some(output) = missing {
+            let mut error = Diagnostic::user(format!(
+                "`{}` is declared as an output of `{}`, but no action writes it",
+                output.artifact.root_relative_path(),
+                self.label
+            ))
+            .hint(format!(
+                "give it to an action of the rule `{}` as an output, or do not declare it",
+                self.schema.rule
+            ));
+            error.place = output.place.clone();
+            return Err(error);
+        }
+        Ok(std::mem::take(&mut state.actions))
+    }
+
+    /// Ends the evaluation after an error.
+    pub fn abandon(&self) {
+        self.state.lock().unwrap_or_else(|poison| poison.into_inner()).finished = true;
+    }
+
+    /// The attribute `name`.
+    pub fn attribute(&self, name: &str) -> Option<&ResolvedAttribute> {
+        self.attributes.get(name)
+    }
+
+    /// The dependency with the number `index`, as a value.
+    pub fn target(&self, index: usize) -> Arc<TargetValue> {
+        let target = &self.dependencies[index];
+        Arc::new(TargetValue { label: target.label.clone(), providers: target.providers.clone() })
+    }
+
+    /// The files of the dependencies of an attribute.
+    pub fn files(&self, attribute: &ResolvedAttribute) -> Vec<Artifact> {
+        let mut files = IndexMap::new();
+        for (_, index) in &attribute.dependencies {
+            for file in self.dependencies[*index].default_info().files.to_files() {
+                files.insert(file, ());
+            }
+        }
+        files.into_keys().collect()
+    }
+
+    /// The program and runfiles of a dependency whose program is `executable`.
+    pub fn program(&self, executable: &Artifact) -> Option<FilesToRun> {
+        self.dependencies
+            .iter()
+            .map(|target| target.default_info().files_to_run)
+            .find(|program| program.executable.as_ref() == Some(executable))
+    }
+
+    /// The tags of the target.
+    pub fn strings(&self, attribute: &str) -> Vec<Arc<str>> {
+        match self.attribute(attribute).map(|attribute| &attribute.value) {
+            Some(AttrValue::StringList(strings)) => strings.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes an action of the target.
+    pub fn action(
+        &self,
+        mnemonic: &str,
+        progress_message: Option<Arc<str>>,
+        inputs: Depset,
+        outputs: Vec<Artifact>,
+        kind: ActionKind,
+    ) -> Action {
+        Action {
+            owner: self.label.clone(),
+            mnemonic: mnemonic.into(),
+            progress_message,
+            configuration: self.configuration.name().clone(),
+            inputs,
+            outputs,
+            kind,
+        }
+    }
+}
+
+impl ConfiguredTarget {
+    /// Its files, program and runfiles.
+    pub fn default_info(&self) -> DefaultInfo {
+        match self.provider(&Builtin::DefaultInfo.id()) {
+            Some(instance) => DefaultInfo::from_instance(instance),
+            None => DefaultInfo::of_files(Depset::union([])),
+        }
+    }
+}
