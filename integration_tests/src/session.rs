@@ -1,0 +1,243 @@
+//! One call of `rbz`, as a user types it.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::binary;
+use crate::events::Events;
+use crate::outcome::Outcome;
+use crate::redaction::Redaction;
+use crate::trace::Trace;
+use crate::workspace::Workspace;
+
+/// Commands that execute actions, and so can tell what they did.
+const BUILDING: [&str; 3] = ["build", "test", "run"];
+
+/// A call of `rbz` under construction. It is expected to succeed unless told otherwise.
+#[must_use = "nothing happens before `run`"]
+pub struct Rbz {
+    arguments: Vec<String>,
+    directory: PathBuf,
+    environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
+    trace: Option<PathBuf>,
+    events: Option<PathBuf>,
+    exit_code: i32,
+    redaction: Redaction,
+}
+
+impl Rbz {
+    pub(crate) fn new(workspace: &Workspace, mut arguments: Vec<String>) -> Self {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let mut events = None;
+        if let Some(at) = arguments.iter().position(|word| BUILDING.contains(&word.as_str())) {
+            let file = workspace.base().join(format!("events-{call}.json"));
+            arguments.insert(at + 1, format!("--build_event_json_file={}", file.display()));
+            let cache = format!("--disk_cache={}", workspace.disk_cache().display());
+            arguments.insert(at + 1, cache);
+            events = Some(file);
+        }
+        let environment = [
+            ("HOME", workspace.home().to_string_lossy().into_owned()),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("USER", "tester".to_owned()),
+        ];
+        Rbz {
+            arguments,
+            directory: workspace.root().to_owned(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+            wrapper: Vec::new(),
+            trace: None,
+            events,
+            exit_code: 0,
+            redaction: Redaction::of(workspace),
+        }
+    }
+
+    /// Expects this exit status.
+    pub fn exit_code(mut self, code: i32) -> Self {
+        self.exit_code = code;
+        self
+    }
+
+    /// In this directory of the workspace.
+    pub fn in_directory(mut self, directory: &str) -> Self {
+        self.directory.push(directory);
+        self
+    }
+
+    /// With this variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Run by another program, which gets `rbz` and its arguments as its last arguments.
+    pub fn wrapped<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper =
+            wrapper.into_iter().map(|word| word.as_ref().to_string_lossy().into_owned()).collect();
+        self
+    }
+
+    /// Under `strace`, which notes the processes it starts and the files it opens.
+    pub fn traced(mut self) -> Self {
+        let file = self.events.as_ref().expect("only building commands are traced");
+        let file = file.with_extension("trace");
+        let traced = "trace=execve,clone,clone3,fork,vfork,open,openat,openat2";
+        let output = file.to_string_lossy().into_owned();
+        self.wrapper.extend(
+            ["strace", "-f", "-qq", "-s", "4096", "-e", traced, "-o", &output].map(str::to_owned),
+        );
+        self.trace = Some(file);
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it ends with another status than expected; the message has all that it printed.
+    pub fn run(self) -> Outcome {
+        let output = self.command().output().unwrap_or_else(|error| panic!("rbz: {error}"));
+        self.outcome(output)
+    }
+
+    /// Starts it and leaves it running.
+    pub fn spawn(self) -> Running {
+        let mut command = self.command();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("rbz: {error}"));
+        let stdout = Collected::from(child.stdout.take().expect("it is piped"));
+        let stderr = Collected::from(child.stderr.take().expect("it is piped"));
+        Running { child, stdout, stderr, call: self }
+    }
+
+    fn command(&self) -> Command {
+        let mut words = self.wrapper.iter().map(OsStr::new).chain([binary::rbz().as_os_str()]);
+        let mut command = Command::new(words.next().expect("at least rbz itself"));
+        command.args(words).args(&self.arguments).current_dir(&self.directory).env_clear();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn outcome(self, output: Output) -> Outcome {
+        let outcome = Outcome::new(
+            format!("rbz {}", self.arguments.join(" ")),
+            output,
+            self.redaction,
+            self.events.map(|file| Events::read(&file)),
+            self.trace.map(|file| Trace::read(&file)),
+        );
+        outcome.expect_exit_code(self.exit_code);
+        outcome
+    }
+}
+
+/// A call of `rbz` that is under way.
+pub struct Running {
+    child: Child,
+    stdout: Collected,
+    stderr: Collected,
+    call: Rbz,
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("process ids are small");
+        // It may have ended already; then there is nobody to tell.
+        let _ = nix::sys::signal::kill(Pid::from_raw(id), signal);
+    }
+
+    /// True while it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Waits until `done`.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before, or after a minute.
+    pub fn wait_until(&mut self, what: &str, mut done: impl FnMut(&Running) -> bool) {
+        let start = Instant::now();
+        while !done(self) {
+            if !self.is_running() {
+                panic!("rbz ended before {what}:\n{}", self.stderr.text());
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{what} took more than a minute");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until it has written this text to stderr.
+    pub fn wait_for_stderr(&mut self, text: &str) {
+        self.wait_until(text, |running| running.stderr.text().contains(text));
+    }
+
+    /// Waits until the action that writes `output` has begun.
+    pub fn wait_for_action(&mut self, output: &str) {
+        let begun = |running: &Running| {
+            let file = running.call.events.as_deref().expect("only building commands tell");
+            Events::read(file).has_started(output)
+        };
+        self.wait_until(output, begun);
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Outcome {
+        let status = self.child.wait().unwrap_or_else(|error| panic!("rbz: {error}"));
+        let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
+        self.call.outcome(Output { status, stdout, stderr })
+    }
+
+    /// Kills it outright and returns what it had done.
+    pub fn kill(mut self) -> Events {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        Events::read(self.call.events.as_deref().expect("only building commands tell"))
+    }
+}
+
+/// What a pipe yields, read by a thread of its own so that the writer never waits.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Collected {
+    fn from(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                to.lock().expect("no thread panics with it").extend(&buffer[..length]);
+            }
+        });
+        Collected { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no thread panics with it")).into_owned()
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.reader.join().expect("the reader does not panic");
+        std::mem::take(&mut self.bytes.lock().expect("no thread panics with it"))
+    }
+}

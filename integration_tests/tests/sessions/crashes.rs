@@ -1,0 +1,198 @@
+//! Ends that come too early, and changes that come too late.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rbz_integration_tests::projects::{build_file, tower};
+use rbz_integration_tests::{Workspace, workspace};
+
+/// A genrule whose command begins, says so in `begun` of the workspace, and waits for ever.
+fn endless() -> Workspace {
+    let ws = workspace().build();
+    let begun = ws.path("begun");
+    ws.write(
+        "BUILD",
+        &format!(
+            r#"
+genrule(name = "first", outs = ["first.txt"], cmd = "echo first > $@")
+genrule(
+    name = "endless",
+    srcs = ["first.txt"],
+    outs = ["endless.txt"],
+    cmd = "touch {}; sleep 100000",
+    local = True,
+)
+"#,
+            begun.display()
+        ),
+    );
+    ws
+}
+
+/// True while a process runs whose command line contains `text`.
+fn runs(text: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+    let command_lines =
+        processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let mut command_lines = command_lines.map(|line| String::from_utf8_lossy(&line).into_owned());
+    command_lines.any(|line| line.contains(text))
+}
+
+#[test]
+fn ctrl_c_stops_the_build_with_status_8_and_keeps_what_was_finished() {
+    let ws = endless();
+    let mut call = ws.rbz("build //:endless").exit_code(8).spawn();
+    call.wait_until("the action", |_| ws.path("begun").exists());
+    call.signal(Signal::SIGINT);
+    call.wait().stderr_has("interrupted");
+    assert_eq!(ws.read("rbz-bin/first.txt"), "first\n");
+    let begun = ws.path("begun").display().to_string();
+    assert!(!runs(&begun), "the action's processes are gone");
+    assert!(ws.rbz("build //:first").run().ran().is_empty());
+}
+
+#[test]
+fn when_rbz_is_killed_its_actions_end_too() {
+    let ws = endless();
+    let mut call = ws.rbz("build //:endless").spawn();
+    call.wait_until("the action", |_| ws.path("begun").exists());
+    let begun = ws.path("begun").display().to_string();
+    assert!(runs(&begun));
+    call.kill();
+    let start = Instant::now();
+    while runs(&begun) {
+        assert!(start.elapsed() < Duration::from_secs(30), "the action goes on without rbz");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn of_two_rbz_in_one_workspace_the_second_waits_and_says_so() {
+    let ws = endless();
+    let mut first = ws.rbz("build //:endless").exit_code(8).spawn();
+    first.wait_until("the action", |_| ws.path("begun").exists());
+    let mut second = ws.rbz("build //:first").spawn();
+    second.wait_for_stderr("waiting");
+    first.signal(Signal::SIGINT);
+    first.wait();
+    second.wait();
+}
+
+#[test]
+fn two_rbz_in_two_workspaces_share_a_cache_at_the_same_time() {
+    let ws = tower().own_cache().build();
+    let calls: Vec<_> = (0..3).map(|_| ws.rbz("build //...").spawn()).collect();
+    for call in calls {
+        call.wait();
+    }
+    ws.rbz("run //app").run().stdout_has("Hello, world!");
+}
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Twelve genrules in four rows of three, each on the one before, and a Lisp library on the last.
+fn rows() -> Workspace {
+    let mut build = String::new();
+    for row in 0..4 {
+        for column in 0..3 {
+            let source = match column {
+                0 => format!("in{row}.txt"),
+                _ => format!("o{row}{}.txt", column - 1),
+            };
+            build.push_str(&format!(
+                "genrule(name = \"g{row}{column}\", srcs = [\"{source}\"], outs = [\"o{row}{column}.txt\"], \
+                 cmd = \"(cat $<; echo {row}{column}) > $@\")\n"
+            ));
+        }
+    }
+    build.push_str(
+        "genrule(name = \"lisp\", srcs = [\"o02.txt\", \"o12.txt\"], outs = [\"g.lisp\"], \
+         cmd = \"(echo '(defparameter *text* \\\"'; cat $(SRCS); echo '\\\")') > $@\")\n\
+         lisp_library(name = \"lib\", srcs = [\"g.lisp\", \"h.lisp\"])\n",
+    );
+    let mut builder = build_file(&build).file("h.lisp", "(defun h () *text*)\n").own_cache();
+    for row in 0..4 {
+        builder = builder.file(&format!("in{row}.txt"), "0\n");
+    }
+    builder.build()
+}
+
+fn assert_rows_right(ws: &Workspace, version: u64) {
+    for row in 0..4 {
+        let expected = format!("{version}\n{row}0\n{row}1\n{row}2\n");
+        assert_eq!(ws.read(&format!("rbz-bin/o{row}2.txt")), expected);
+    }
+    let generated = ws.read("rbz-bin/g.lisp");
+    assert!(generated.contains(&format!("\"\n{version}\n00\n")), "{generated}");
+    let fasl = std::fs::read(ws.path("rbz-bin/lib.fasl")).expect("the library is built");
+    let text = format!("{version}\n10\n11\n12\n");
+    assert!(fasl.windows(text.len()).any(|window| window == text.as_bytes()));
+}
+
+#[test]
+fn killed_at_any_moment_the_next_build_is_right_and_does_nothing_twice() {
+    let ws = rows();
+    let start = Instant::now();
+    ws.rbz("build //...").run();
+    assert_rows_right(&ws, 0);
+    let mut whole = start.elapsed();
+    let mut random = Random(20_200_101);
+    let mut interrupted = 0;
+    for version in 1..=50 {
+        for row in 0..4 {
+            ws.write(&format!("in{row}.txt"), &format!("{version}\n"));
+        }
+        let moment = Duration::from_micros(random.below(whole.as_micros() as u64 + 1));
+        let start = Instant::now();
+        let mut call = ws.rbz("build //...").spawn();
+        while start.elapsed() < moment && call.is_running() {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        interrupted += u32::from(call.is_running());
+        let killed = call.kill();
+        let finished = killed.ran();
+
+        let start = Instant::now();
+        let outcome = ws.rbz("build //...").run();
+        assert_rows_right(&ws, version);
+        let again: Vec<_> =
+            outcome.ran().into_iter().filter(|action| finished.contains(action)).collect();
+        assert!(again.is_empty(), "finished before the kill, and done again: {again:?}");
+        whole = whole.min(start.elapsed().max(whole / 2));
+    }
+    assert!(interrupted >= 25, "most kills came before the end: {interrupted} of 50");
+}
+
+#[test]
+fn a_source_edited_while_it_is_compiled_poisons_nothing() {
+    let ws = build_file("lisp_library(name = \"lib\", srcs = [\"lib.lisp\"])\n")
+        .file(
+            "lib.lisp",
+            "(eval-when (:compile-toplevel) (sleep 2))\n(defun f () \"first text\")\n",
+        )
+        .own_cache()
+        .build();
+    let has = |text: &str| {
+        let fasl = std::fs::read(ws.path("rbz-bin/lib.fasl")).expect("the library is built");
+        fasl.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    let mut call = ws.rbz("build //:lib").spawn();
+    call.wait_for_action("lib.fasl");
+    ws.edit("lib.lisp", "first text", "other text");
+    call.wait();
+    assert!(has("first text"), "what was there at the start was compiled");
+    ws.rbz("build //:lib").run();
+    assert!(has("other text"), "the change counts");
+    ws.edit("lib.lisp", "other text", "first text");
+    let outcome = ws.rbz("build //:lib").run();
+    assert!(outcome.ran().is_empty() && has("first text"), "what was cached is what was compiled");
+}

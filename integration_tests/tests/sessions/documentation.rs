@@ -1,0 +1,139 @@
+//! The documents: their examples work, and they name everything there is and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rbz_integration_tests::workspace::read;
+use rbz_integration_tests::{binary, document, workspace};
+use walkdir::WalkDir;
+
+fn in_repository(path: &str) -> PathBuf {
+    binary::repository().join(path)
+}
+
+#[test]
+fn getting_started_works_as_it_says() {
+    let ws = workspace().in_directory("greeter").build();
+    ws.remove("WORKSPACE");
+    document::follow(&in_repository("docs/getting-started.md"), &ws);
+}
+
+#[test]
+fn the_examples_of_the_rules_reference_build() {
+    let ws = workspace().build();
+    document::follow(&in_repository("docs/rules.md"), &ws);
+    ws.rbz("build //...").run();
+    ws.rbz("test //...").run();
+}
+
+#[test]
+fn the_examples_of_the_command_line_reference_work() {
+    let ws = workspace().build();
+    document::follow(&in_repository("docs/command-line.md"), &ws);
+}
+
+/// The words that begin with `--` in `text`, without a leading `no`.
+fn flags(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    let flags = words.filter_map(|word| word.strip_prefix("--"));
+    flags
+        .filter(|flag| flag.starts_with(|c: char| c.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_command_line_reference_has_every_flag_and_no_other() {
+    let ws = workspace().build();
+    let help = ws.rbz("help flags").run();
+    let there = flags(help.stdout());
+    assert!(there.len() > 30, "{help}");
+    let named = flags(&read(in_repository("docs/command-line.md")));
+    let missing: Vec<_> = there.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/command-line.md does not have {missing:?}");
+    let unknown: Vec<_> = named
+        .iter()
+        .filter(|flag| {
+            !there.contains(*flag)
+                && !flag.strip_prefix("no").is_some_and(|flag| there.contains(flag))
+        })
+        .collect();
+    assert!(unknown.is_empty(), "docs/command-line.md has {unknown:?}");
+}
+
+#[test]
+fn every_command_is_in_the_reference() {
+    let ws = workspace().build();
+    let help = ws.rbz("help").run();
+    let page = read(in_repository("docs/command-line.md"));
+    for command in ["build", "test", "run", "clean", "info", "help", "version", "init"] {
+        help.stdout_has(command);
+        assert!(
+            page.contains(&format!("### rbz {command}")),
+            "docs/command-line.md has no `{command}`"
+        );
+    }
+}
+
+#[test]
+fn the_rules_reference_has_every_public_attribute() {
+    let page = read(in_repository("docs/rules.md"));
+    let mut found = 0;
+    for entry in WalkDir::new(in_repository("rules/repositories/rbz")) {
+        let entry = entry.expect("the repository can be read");
+        if entry.path().extension().is_none_or(|extension| extension != "bzl") {
+            continue;
+        }
+        for line in read(entry.path()).lines() {
+            let Some((name, _)) = line.trim().split_once("\": attr.") else { continue };
+            let name = name.trim_start_matches('"');
+            if name.starts_with('_') || name.starts_with('$') {
+                continue;
+            }
+            found += 1;
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/rules.md has no `{name}` of {}",
+                entry.path().display()
+            );
+        }
+    }
+    assert!(found > 20, "attributes were found: {found}");
+}
+
+#[test]
+fn the_example_of_a_workspace_file_loads() {
+    let ws = workspace()
+        .file("WORKSPACE", &read(in_repository("WORKSPACE.example")))
+        .file("BUILD", "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"touch $@\")\n")
+        .file("third_party/BUILD", "")
+        .file("third_party/split-sequence.BUILD", "")
+        .file("tools/BUILD", "")
+        .build();
+    ws.rbz("build //...").run();
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let root = binary::repository();
+    let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
+    for directory in ["docs", "examples"] {
+        let entries = WalkDir::new(root.join(directory)).into_iter().flatten();
+        pages.extend(
+            entries
+                .map(|entry| entry.into_path())
+                .filter(|path| path.extension().is_some_and(|e| e == "md")),
+        );
+    }
+    for page in pages {
+        let text = read(&page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().expect("a page lies in a directory").join(target);
+            assert!(path.exists(), "`{link}` in {} leads nowhere", page.display());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What an action does not declare does not exist for it, and the failure says what to declare.
+
+use rbz_integration_tests::projects::build_file;
+use rbz_integration_tests::workspace::WorkspaceBuilder;
+
+/// A genrule `//:o` with this command.
+fn command(cmd: &str) -> WorkspaceBuilder {
+    build_file(&format!("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"\"\"{cmd}\"\"\")\n"))
+}
+
+/// A library `//:lib` that reads the file at `path` when it is compiled.
+fn reading(path: &str) -> WorkspaceBuilder {
+    let text = format!("(defparameter *text* #.(with-open-file (in \"{path}\") (read-line in)))\n");
+    build_file("lisp_library(name = \"lib\", srcs = [\"lib.lisp\"])\n").file("lib.lisp", &text)
+}
+
+#[test]
+fn a_sibling_file() {
+    let ws = reading("sibling.txt").file("sibling.txt", "a line\n").build();
+    let outcome = ws.rbz("build //:lib").exit_code(1).run();
+    outcome.stderr_has("sibling.txt").stderr_has("//:lib").stderr_has("compile_data");
+
+    ws.edit("BUILD", "\"lib.lisp\"])", "\"lib.lisp\"], compile_data = [\"sibling.txt\"])");
+    ws.rbz("build //:lib").run();
+}
+
+#[test]
+fn a_sibling_file_of_a_genrule() {
+    let ws = command("cat sibling.txt > $@").file("sibling.txt", "a line\n").build();
+    let outcome = ws.rbz("build //:o").exit_code(1).run();
+    outcome.stderr_has("`sibling.txt`").stderr_has("//:sibling.txt").stderr_has("srcs");
+}
+
+#[test]
+fn a_file_of_another_package() {
+    let ws = reading("other/data.txt")
+        .file("other/BUILD", "exports_files([\"data.txt\"])\n")
+        .file("other/data.txt", "a line\n")
+        .build();
+    let outcome = ws.rbz("build //:lib").exit_code(1).run();
+    outcome.stderr_has("//other:data.txt").stderr_has("compile_data");
+}
+
+#[test]
+fn a_generated_file_that_is_not_declared() {
+    let ws = build_file(
+        r#"
+genrule(name = "made", outs = ["made.txt"], cmd = "echo made > $@")
+genrule(name = "o", outs = ["o.txt"], cmd = "cat $(BINDIR)/made.txt > $@")
+"#,
+    )
+    .build();
+    // Even when it is there already.
+    ws.rbz("build //:made").run();
+    let outcome = ws.rbz("build //:o").exit_code(1).run();
+    outcome.stderr_has("made.txt").stderr_has("//:made");
+}
+
+#[test]
+fn a_library_that_is_used_but_not_in_deps() {
+    let ws = build_file(
+        r#"
+lisp_library(name = "a", srcs = ["a.lisp"])
+lisp_library(name = "b", srcs = ["b.lisp"])
+"#,
+    )
+    .file(
+        "a.lisp",
+        "(defpackage #:a (:use #:cl) (:export #:f))\n(in-package #:a)\n(defun f () 1)\n",
+    )
+    .file("b.lisp", "(defun b () (a:f))\n")
+    .build();
+    ws.rbz("build //:a").run();
+    let outcome = ws.rbz("build //:b").exit_code(1).run();
+    outcome.stderr_has("b.lisp:1").stderr_has("does not exist");
+}
+
+#[test]
+fn the_home_directory() {
+    let ws = command("ls -A $$HOME > $@; ls -A /root /home >> $@ 2>/dev/null; true").build();
+    std::fs::write(ws.home().join("secret.txt"), "secret\n").expect("the home can be written");
+    ws.rbz("build //:o").run();
+    assert!(!ws.read("rbz-bin/o.txt").contains("secret"));
+
+    let ws = reading("~/secret.txt").build();
+    std::fs::write(ws.home().join("secret.txt"), "secret\n").expect("the home can be written");
+    ws.rbz("build //:lib").exit_code(1).run().stderr_has("secret.txt");
+}
+
+#[test]
+fn an_absolute_path_into_the_workspace() {
+    let ws = command("true").file("data.txt", "a line\n").build();
+    let path = ws.path("data.txt");
+    ws.write(
+        "BUILD",
+        &format!("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"cp {} $@\")\n", path.display()),
+    );
+    let outcome = ws.rbz("build //:o").exit_code(1).run();
+    outcome.stderr_has("No such file").stderr_has("//:data.txt");
+}
+
+#[test]
+fn the_lisp_sources_of_the_system() {
+    let ws = reading("/usr/share/common-lisp/source/alexandria/package.lisp").build();
+    ws.rbz("build //:lib").exit_code(1).run().stderr_has("/usr/share/common-lisp");
+
+    let ws =
+        command("test ! -e /usr/share/common-lisp && ls /usr/share > $@ 2>/dev/null; touch $@")
+            .build();
+    ws.rbz("build //:o").run();
+}
+
+#[test]
+fn programs_that_are_no_part_of_the_toolchain() {
+    let ws = command("python3 --version > $@").build();
+    ws.rbz("build //:o").exit_code(1).run().stderr_has("python3");
+}
+
+#[test]
+fn the_network() {
+    // A server of our own, on the machine's loopback: not the one that an action has.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port can be had");
+    let port = server.local_addr().expect("it has an address").port();
+    let ws = command(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; touch $@")).build();
+    ws.rbz("build //:o").exit_code(1).run().stderr_has("Connection refused");
+
+    let ws = command("test \\\"$$(ls /sys/class/net 2>/dev/null | grep -v ^lo$$)\\\" = '' && grep -v -e lo: -e '|' /proc/net/dev > $@; touch $@; test ! -s $@").build();
+    ws.rbz("build //:o").run();
+}
+
+#[test]
+fn the_environment_of_the_user() {
+    let ws = command("env | sort > $@").build();
+    ws.rbz("build //:o").env("SECRET", "value").env("LC_ALL", "de_DE.UTF-8").run();
+    let environment = ws.read("rbz-bin/o.txt");
+    assert!(!environment.contains("SECRET") && !environment.contains("de_DE"), "{environment}");
+    assert!(environment.contains("LANG=C.UTF-8\n"), "{environment}");
+    ws.rbz("build //:o --action_env=WANTED=value").run();
+    assert!(ws.read("rbz-bin/o.txt").contains("WANTED=value\n"));
+}
+
+#[test]
+fn other_processes_and_the_user_are_hidden() {
+    let ws = command("echo $$(ls /proc | grep -c ^[0-9]) $$(id -u) $$(id -g) $$(hostname 2>/dev/null || uname -n) > $@").build();
+    ws.rbz("build //:o").run();
+    let text = ws.read("rbz-bin/o.txt");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(words[0].parse::<u32>().is_ok_and(|count| count < 10), "{text}");
+    assert_eq!(&words[1..3], ["1000", "1000"]);
+    let hostname = rbz_integration_tests::system::output_of(ws.root(), "uname", &["-n"]);
+    assert_ne!(words[3], hostname.trim());
+}
+
+#[test]
+fn inputs_cannot_be_written() {
+    let ws = build_file("genrule(name = \"o\", srcs = [\"in.txt\"], outs = [\"o.txt\"], cmd = \"echo poison >> $<; cat $< > $@\")\n")
+        .file("in.txt", "pure\n")
+        .build();
+    ws.rbz("build //:o").exit_code(1).run();
+    assert_eq!(ws.read("in.txt"), "pure\n");
+}
+
+#[test]
+fn an_output_that_was_not_written_is_named() {
+    let ws = build_file(
+        "genrule(name = \"o\", outs = [\"a.txt\", \"b.txt\"], cmd = \"touch $(RULEDIR)/a.txt\")\n",
+    )
+    .build();
+    let outcome = ws.rbz("build //:o").exit_code(1).run();
+    outcome.stderr_has("b.txt").stderr_has("//:o");
+}
+
+#[test]
+fn a_test_sees_only_its_runfiles() {
+    let ws = build_file("sh_test(name = \"t\", srcs = [\"t.sh\"])\n")
+        .file("t.sh", "#!/bin/bash\n[[ ! -e other.txt ]] && [[ -z \"$(find / -name other.txt -not -path '/proc/*' 2>/dev/null)\" ]]\n")
+        .file("other.txt", "")
+        .build();
+    ws.rbz("test //:t").run();
+}
+
+#[test]
+fn without_the_sandbox_an_action_sees_the_machine() {
+    let ws = command("cat /etc/debian_version > $@ || ls / > $@").build();
+    ws.rbz("build //:o --sandbox=none").run();
+}
+
+#[test]
+fn a_kept_sandbox_shows_what_the_action_saw() {
+    let ws = command("cat missing.txt > $@").build();
+    let outcome = ws.rbz("build //:o --sandbox_debug").exit_code(1).run();
+    let kept =
+        outcome.stderr().split_whitespace().map(|word| word.trim_matches(['`', '\'', ',', '.']));
+    let kept: Vec<_> =
+        kept.filter(|word| word.starts_with('/') && word.contains("sandbox")).collect();
+    assert!(kept.iter().any(|path| std::path::Path::new(path).is_dir()), "{kept:?} in {outcome}");
+}

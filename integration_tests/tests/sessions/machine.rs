@@ -1,0 +1,177 @@
+//! Machines that are not as they should be.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use insta::assert_snapshot;
+use rbz_integration_tests::projects::{build_file, one_file, tower};
+use rbz_integration_tests::system::is_root;
+use rbz_integration_tests::workspace::set_mode;
+use rbz_integration_tests::{Workspace, binary};
+
+/// Runs `rbz` without the right to pass over permission bits, which root has.
+fn obeying_permissions() -> Vec<&'static str> {
+    match is_root() {
+        true => vec!["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"],
+        false => vec!["env"],
+    }
+}
+
+/// Runs a shell command in a mount namespace of its own, then `rbz`.
+fn after_mounting(command: &str) -> Vec<String> {
+    let script = format!("set -e; {command}; exec \"$@\"");
+    let mut words = vec!["unshare", "--mount"];
+    if !is_root() {
+        words.push("--map-root-user");
+    }
+    words.extend(["sh", "-c", &script, "sh"]);
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// A directory with links to every program of the machine except those that begin with `without`.
+fn programs_without(ws: &Workspace, without: &str) -> PathBuf {
+    let directory = ws.base().join("programs");
+    std::fs::create_dir(&directory).expect("the temporary directory can be written");
+    for entry in std::fs::read_dir("/usr/bin").expect("there are programs").flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(without) {
+            symlink(entry.path(), directory.join(entry.file_name())).expect("a link can be made");
+        }
+    }
+    directory
+}
+
+#[test]
+fn no_lisp_is_installed() {
+    let ws = one_file("(defun f () 1)\n").build();
+    let programs = programs_without(&ws, "sbcl");
+    let path = programs.to_string_lossy();
+    assert_snapshot!(ws.rbz("build //:lib").env("PATH", &path).exit_code(1).run().golden_errors());
+
+    // What needs no Lisp is built all the same.
+    ws.write("sh/BUILD", "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n");
+    ws.rbz("build //sh:o").env("PATH", &path).run();
+    // And once it is there, it is found.
+    ws.rbz("build //:lib").run();
+}
+
+#[test]
+fn a_source_that_cannot_be_read() {
+    let ws = one_file("(defun f () 1)\n").build();
+    set_mode(&ws.path("lib.lisp"), 0o000);
+    let outcome = ws.rbz("build //:lib").wrapped(obeying_permissions()).exit_code(1).run();
+    set_mode(&ws.path("lib.lisp"), 0o644);
+    assert_snapshot!(outcome.golden_errors());
+    ws.rbz("build //:lib").run();
+}
+
+#[test]
+fn a_build_file_that_cannot_be_read() {
+    let ws = one_file("(defun f () 1)\n").build();
+    set_mode(&ws.path("BUILD"), 0o000);
+    let outcome = ws.rbz("build //:lib").wrapped(obeying_permissions());
+    let outcome = outcome.exit_code(36).run();
+    set_mode(&ws.path("BUILD"), 0o644);
+    assert_snapshot!(outcome.golden_errors());
+}
+
+#[test]
+fn a_build_file_that_is_no_text() {
+    let ws = build_file("").build();
+    std::fs::write(ws.path("BUILD"), b"x = \"\xff\xfe\"\n").expect("the workspace can be written");
+    ws.rbz("build //...").exit_code(1).run().stderr_has("BUILD").stderr_has("UTF-8");
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.bin\"], cmd = \"head -c 8000000 /dev/zero | tr '\\\\0' x > $@\")\n")
+        .own_cache()
+        .build();
+    let home = ws.home().display().to_string();
+    let full = after_mounting(&format!("mount -t tmpfs -o size=6m none '{home}'"));
+    let outcome = ws.rbz("build //:o").wrapped(full).exit_code(36).run();
+    outcome.stderr_has("No space left on device");
+    // Without the small file system everything is well again.
+    ws.rbz("build //:o").run();
+    assert_eq!(
+        std::fs::metadata(ws.path("rbz-bin/o.bin")).map(|data| data.len()).ok(),
+        Some(8_000_000)
+    );
+}
+
+#[test]
+fn a_source_tree_that_cannot_be_written() {
+    let ws = tower().build();
+    let root = ws.root().display().to_string();
+    let read_only = after_mounting(&format!(
+        "mount --bind '{root}' '{root}'; mount -o remount,ro,bind '{root}'"
+    ));
+    ws.rbz("build //...").wrapped(read_only).run();
+    assert!(!ws.path("rbz-bin").exists());
+}
+
+#[test]
+fn a_home_that_cannot_be_written() {
+    let ws = build_file("filegroup(name = \"f\")\n").build();
+    set_mode(ws.home(), 0o555);
+    let outcome = ws.rbz("build //:f").wrapped(obeying_permissions()).exit_code(36).run();
+    set_mode(ws.home(), 0o755);
+    outcome.stderr_has("Permission denied");
+}
+
+#[test]
+fn an_ordinary_user() {
+    if !is_root() {
+        // All other tests are that already.
+        return;
+    }
+    let ws = build_file(
+        r#"
+lisp_library(name = "lib", srcs = ["lib.lisp"])
+sh_test(name = "t", srcs = ["t.sh"])
+"#,
+    )
+    .file("lib.lisp", "(defun f () 1)\n")
+    .file("t.sh", "#!/bin/bash\n[[ $(id -u) != 0 ]]\n")
+    .own_cache()
+    .build();
+    let reachable = |path: &Path| {
+        path.ancestors().all(|dir| rbz_integration_tests::workspace::mode(dir) & 0o005 == 0o005)
+    };
+    if !reachable(binary::rbz().parent().expect("it lies in a directory")) {
+        eprintln!("skipped: the directory of the binary is closed to ordinary users");
+        return;
+    }
+    for entry in walkdir::WalkDir::new(ws.base()).into_iter().flatten() {
+        std::os::unix::fs::chown(entry.path(), Some(65534), Some(65534)).expect("root may do so");
+    }
+    let ordinary = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    ws.rbz("test //...").wrapped(ordinary).run();
+}
+
+#[test]
+fn sources_keep_their_inode_mode_and_times() {
+    use std::os::unix::fs::MetadataExt;
+    let ws = tower().build();
+    let file = ws.path("words/words.lisp");
+    let stamp = || {
+        let data = std::fs::metadata(&file).expect("the source is there");
+        (data.ino(), data.mode(), data.nlink(), data.mtime_nsec(), data.ctime_nsec())
+    };
+    let before = stamp();
+    ws.rbz("build //...").run();
+    assert_eq!(stamp(), before);
+}
+
+#[test]
+fn nothing_but_three_links_is_written_into_the_workspace() {
+    let ws =
+        build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n").build();
+    ws.rbz("build //...").run();
+    let entries = std::fs::read_dir(ws.root()).expect("the workspace can be read").flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["BUILD", "WORKSPACE", "rbz-bin", "rbz-out", "rbz-testlogs"]);
+    ws.rbz("clean").run();
+    assert!(!ws.path("rbz-bin").is_symlink());
+}
