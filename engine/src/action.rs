@@ -35,6 +35,16 @@ pub struct Action {
     pub kind: ActionKind,
 }
 
+impl Action {
+    /// What to show while it runs.
+    pub fn description(&self) -> Arc<str> {
+        self.progress_message.clone().unwrap_or_else(|| {
+            let output = self.outputs.first().map(Artifact::exec_path).unwrap_or_default();
+            format!("{} {output}", self.mnemonic).into()
+        })
+    }
+}
+
 /// What an action does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ActionKind {

@@ -29,6 +29,8 @@ pub struct EngineOptions {
     pub keep_going: bool,
     /// Whether the directories of actions are kept.
     pub sandbox_debug: bool,
+    /// Whether [`crate::event::Event::ActionStarted`] has command lines.
+    pub subcommands: bool,
     /// Runs ready actions in a random order made from this seed.
     pub shuffle: Option<u64>,
     /// Which results of tests are used again.

@@ -42,6 +42,9 @@ pub enum Event {
         message: Arc<str>,
         /// How it runs: `sandboxed`, `local`.
         strategy: &'static str,
+        /// Its environment and command line in a form that a shell takes (`env - A=b program …`);
+        /// only if [`crate::build::EngineOptions::subcommands`] asks for it.
+        command: Option<Arc<[String]>>,
     },
     /// An action is done and its outputs are there.
     ActionFinished {
