@@ -34,6 +34,7 @@ fn the_examples_of_the_command_line_reference_work() {
 
 /// The words that begin with `--` in `text`, without a leading `no`.
 fn flags(text: &str) -> BTreeSet<String> {
+    let text = text.replace("--[no]", "--");
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
     let flags = words.filter_map(|word| word.strip_prefix("--"));
     flags
