@@ -138,3 +138,39 @@ fn links_between_the_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn the_code_map_names_files_that_are_there() {
+    let text = read(in_repository("ARCHITECTURE.md"));
+    let map = text.split("## Code map").nth(1).and_then(|rest| rest.split("## Invariants").next());
+    let map = map.expect("ARCHITECTURE.md has a code map");
+    let sections: Vec<_> = map.split("\n### ").skip(1).collect();
+    assert_eq!(sections.len(), 6, "one section for each crate");
+    for section in sections {
+        let (crate_name, text) = section.split_once('\n').expect("a title, then text");
+        let quoted = text.split('`').skip(1).step_by(2);
+        for file in quoted.filter(|word| word.ends_with(".rs")) {
+            let path = in_repository(crate_name).join("src").join(file);
+            assert!(path.exists(), "`{file}` of {crate_name} is not there");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_dependencies_is_complete() {
+    let architecture = read(in_repository("ARCHITECTURE.md"));
+    let table = architecture.split("## Dependencies").nth(1).expect("there is a table");
+    let manifest = read(in_repository("Cargo.toml"));
+    let section =
+        manifest.split("[workspace.dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let lines = section.expect("there are dependencies").lines();
+    let names: BTreeSet<&str> = lines
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with("rbz-"))
+        .collect();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let listed: BTreeSet<&str> =
+        rows.flat_map(|row| row.split(", ")).filter(|name| *name != "crate").collect();
+    assert_eq!(listed, names);
+}
