@@ -61,6 +61,13 @@ impl Outcome {
         self
     }
 
+    /// Expects this text in either.
+    pub fn shows(&self, text: &str) -> &Self {
+        let shown = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(shown, "no `{text}` in what was shown by {self}");
+        self
+    }
+
     /// Expects this text in stderr.
     pub fn stderr_has(&self, text: &str) -> &Self {
         assert!(self.stderr.contains(text), "no `{text}` in stderr of {self}");
@@ -78,17 +85,19 @@ impl Outcome {
         format!("exit status {}\n{}", self.exit_code, self.redaction.apply(&self.stderr))
     }
 
-    /// Only the lines of stderr that begin with `ERROR:`, and what belongs to them: for golden
-    /// files of one message. Lines of progress are left out.
+    /// The exit status and the errors of stderr, without progress and results: for golden files of
+    /// messages.
     pub fn golden_errors(&self) -> String {
+        const OTHERS: [&str; 6] =
+            ["INFO:", "WARNING:", "DEBUG:", "Target ", "Analyzing", "Executed"];
         let mut errors = String::new();
         let mut inside = false;
         for line in self.stderr.lines() {
-            inside = match line {
-                _ if line.starts_with("ERROR:") => true,
-                _ if line.starts_with("INFO:") || line.starts_with("Loading:") => false,
-                _ => inside,
-            };
+            if line.starts_with("ERROR:") {
+                inside = true;
+            } else if OTHERS.iter().any(|start| line.starts_with(start)) {
+                inside = false;
+            }
             if inside {
                 errors.push_str(line);
                 errors.push('\n');

@@ -42,7 +42,7 @@ impl Rbz {
         let mut events = None;
         if let Some(at) = arguments.iter().position(|word| BUILDING.contains(&word.as_str())) {
             let file = workspace.base().join(format!("events-{call}.json"));
-            arguments.insert(at + 1, format!("--build_event_json_file={}", file.display()));
+            arguments.insert(at + 1, format!("--event_log={}", file.display()));
             let cache = format!("--disk_cache={}", workspace.disk_cache().display());
             arguments.insert(at + 1, cache);
             events = Some(file);

@@ -1,6 +1,7 @@
 //! The sessions, one module for each subject.
 
 mod caching;
+mod commands;
 mod configuration;
 mod core_rules;
 mod crashes;

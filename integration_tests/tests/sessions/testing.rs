@@ -17,7 +17,7 @@ fn script_with(attributes: &str, text: &str) -> WorkspaceBuilder {
 fn a_test_that_passes_is_reported_and_its_log_kept() {
     let ws = script("echo all is well").build();
     let outcome = ws.rbz("test //:t").run();
-    outcome.stdout_has("//:t").stdout_has("PASSED in ");
+    outcome.shows("//:t").shows("PASSED in ");
     assert!(ws.read("rbz-testlogs/t/test.log").contains("all is well\n"));
     let xml = ws.read("rbz-testlogs/t/test.xml");
     assert!(xml.contains("<testsuite ") && xml.contains("failures=\"0\""), "{xml}");
@@ -28,14 +28,14 @@ fn a_test_that_passes_is_reported_and_its_log_kept() {
 fn a_test_that_fails_is_reported_with_its_log() {
     let ws = script("echo this is wrong; exit 5").build();
     let outcome = ws.rbz("test //:t").exit_code(3).run();
-    outcome.stdout_has("//:t").stdout_has("FAILED in ");
-    outcome.stdout_has("test.log");
+    outcome.shows("//:t").shows("FAILED in ");
+    outcome.shows("test.log");
     let xml = ws.read("rbz-testlogs/t/test.xml");
     assert!(xml.contains("failures=\"1\"") || xml.contains("errors=\"1\""), "{xml}");
 
     ws.rbz("test //:t --test_output=errors").exit_code(3).run();
     let shown = ws.rbz("test //:t --test_output=errors").exit_code(3).run();
-    assert!(format!("{}{}", shown.stdout(), shown.stderr()).contains("this is wrong"), "{shown}");
+    shown.shows("this is wrong");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_result_is_known_the_second_time_unless_it_was_a_failure() {
     let ws = script("exit 0").build();
     ws.rbz("test //:t").run();
     let again = ws.rbz("test //:t").run();
-    again.stdout_has("(cached) PASSED");
+    again.shows("(cached) PASSED");
     assert!(again.ran().is_empty(), "{again}");
     assert!(!ws.rbz("test //:t --cache_test_results=no").run().ran().is_empty());
     assert!(!ws.rbz("test //:t -t-").run().ran().is_empty());
@@ -52,7 +52,7 @@ fn a_result_is_known_the_second_time_unless_it_was_a_failure() {
     ws.rbz("test //:t").exit_code(3).run();
     let again = ws.rbz("test //:t").exit_code(3).run();
     assert!(!again.ran().is_empty(), "a failure runs again: {again}");
-    assert!(!again.stdout().contains("(cached)"), "{again}");
+    assert!(!again.stderr().contains("(cached)"), "{again}");
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn a_test_that_hangs_is_stopped_and_never_cached() {
     let ws = script_with("size = \"small\"", "echo begun; sleep 1000; echo never").build();
     for _ in 0..2 {
         let outcome = ws.rbz("test //:t --test_timeout=1").exit_code(3).run();
-        outcome.stdout_has("TIMEOUT in ");
-        assert!(!outcome.stdout().contains("(cached)"), "{outcome}");
+        outcome.shows("TIMEOUT in ");
+        assert!(!outcome.stderr().contains("(cached)"), "{outcome}");
         let log = ws.read("rbz-testlogs/t/test.log");
         assert!(log.contains("begun") && !log.contains("never"), "{log}");
     }
@@ -71,7 +71,7 @@ fn a_test_that_hangs_is_stopped_and_never_cached() {
 fn processes_that_a_test_leaves_behind_end_with_it() {
     // The test ends at once; its child would keep the pipe open for ever.
     let ws = script("sleep 1000 &\nexit 0").build();
-    ws.rbz("test //:t").run().stdout_has("PASSED");
+    ws.rbz("test //:t").run().shows("PASSED");
 }
 
 #[test]
@@ -96,7 +96,7 @@ echo kept > "$TEST_UNDECLARED_OUTPUTS_DIR/output.txt"
         .rbz("test //:t --test_arg=three --test_filter=only --test_output=errors")
         .env("SECRET", "of the shell of the user")
         .run();
-    outcome.stdout_has("PASSED");
+    outcome.shows("PASSED");
     assert_eq!(ws.read("rbz-testlogs/t/test.outputs/output.txt"), "kept\n");
 }
 
@@ -122,7 +122,7 @@ fn shards_and_runs_each_have_a_log() {
     }
 
     let ws = script("echo once more").build();
-    ws.rbz("test //:t --runs_per_test=2").run().stdout_has("PASSED");
+    ws.rbz("test //:t --runs_per_test=2").run().shows("PASSED");
     for run in 1..=2 {
         assert!(ws.read(&format!("rbz-testlogs/t/run_{run}_of_2/test.log")).contains("once more"));
     }
@@ -135,7 +135,7 @@ fn a_flaky_test_is_tried_again() {
     let ws = script_with("flaky = True, local = True", text).build();
     let mark = ws.base().join("mark");
     let flag = format!("--test_env=MARK={}", mark.display());
-    ws.rbz_args(["test", "//:t", &flag]).run().stdout_has("FLAKY");
+    ws.rbz_args(["test", "//:t", &flag]).run().shows("FLAKY");
 }
 
 #[test]
@@ -156,7 +156,7 @@ sh_test(name = "good", srcs = ["t.sh"])
     .file("t.sh", "#!/bin/bash\n")
     .build();
     let outcome = ws.rbz("test -k //...").exit_code(1).run();
-    outcome.stdout_has("FAILED TO BUILD").stdout_has("PASSED");
+    outcome.shows("FAILED TO BUILD").shows("PASSED");
 }
 
 #[test]
@@ -174,7 +174,7 @@ test_suite(name = "all_small", tags = ["small"])
     .build();
     let tested = |line: &str| -> Vec<String> {
         let outcome = ws.rbz(line).run();
-        let lines = outcome.stdout().lines().filter(|line| line.contains("PASSED"));
+        let lines = outcome.stderr().lines().filter(|line| line.contains("PASSED"));
         lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     };
     assert_eq!(tested("test //..."), ["//:a", "//:b"]);
@@ -189,7 +189,7 @@ test_suite(name = "all_small", tags = ["small"])
 fn test_output_all_shows_the_log_of_what_passes() {
     let ws = script("echo the log").build();
     let shown = ws.rbz("test //:t --test_output=all").run();
-    assert!(format!("{}{}", shown.stdout(), shown.stderr()).contains("the log"), "{shown}");
+    shown.shows("the log");
     let quiet = ws.rbz("test //:t").run();
     assert!(!format!("{}{}", quiet.stdout(), quiet.stderr()).contains("the log"), "{quiet}");
 }
@@ -212,6 +212,6 @@ lisp_test(name = "bad", srcs = ["t.lisp"], main = "tests:bad")
     )
     .build();
     let outcome = ws.rbz("test -k //...").exit_code(3).run();
-    outcome.stdout_has("PASSED").stdout_has("FAILED");
+    outcome.shows("PASSED").shows("FAILED");
     assert!(ws.read("rbz-testlogs/bad/test.log").contains("a condition with a REPORT"));
 }

@@ -1,0 +1,128 @@
+//! The commands beside build, test and run, and what all of them have in common.
+
+use insta::assert_snapshot;
+use rbz_integration_tests::projects::{build_file, tower};
+use rbz_integration_tests::workspace;
+
+#[test]
+fn init_makes_a_workspace_that_builds_and_passes_its_tests() {
+    let ws = workspace().build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run();
+    ws.rbz("test //...").run().shows("PASSED");
+    assert_eq!(ws.rbz("run //:hello").run().stdout(), "Hello, world!\n");
+    // Twice is no harm.
+    ws.write("greeting.lisp", "; mine\n");
+    ws.rbz("init").run();
+    assert_eq!(ws.read("greeting.lisp"), "; mine\n");
+}
+
+#[test]
+fn init_makes_a_library_of_what_is_there() {
+    let ws = workspace()
+        .file("package.lisp", "(defpackage #:mine (:use #:cl))\n")
+        .file("code.lisp", "(in-package #:mine)\n(defun f () 1)\n")
+        .file(
+            "mine.asd",
+            "(defsystem \"mine\" :components ((:file \"package\") (:file \"code\")))\n",
+        )
+        .build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run();
+    ws.rbz("build //...").run();
+}
+
+#[test]
+fn info_shows_where_things_are() {
+    let ws = workspace().build();
+    let info = |key: &str| ws.rbz(&format!("info {key}")).run().stdout().trim().to_owned();
+    assert_eq!(info("workspace"), ws.root().display().to_string());
+    assert!(info("output_base").starts_with(&ws.output_user_root().display().to_string()));
+    assert!(ws.rbz("info").run().stdout().contains("disk_cache: "));
+    ws.rbz("info workspce").exit_code(2).run().stderr_has("workspace");
+
+    ws.write("BUILD", "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"touch $@\")\n");
+    ws.rbz("build //:o").run();
+    assert!(std::path::Path::new(&info("rbz-bin")).join("o.txt").exists());
+}
+
+#[test]
+fn version_and_help_need_no_workspace() {
+    let ws = workspace().build();
+    ws.remove("WORKSPACE");
+    ws.rbz("version").run().stdout_has("0.1.0");
+    ws.rbz("--version").run().stdout_has("0.1.0");
+    ws.rbz("help").run().stdout_has("rbz test //...");
+    ws.rbz("help test").run().stdout_has("--test_output");
+    ws.rbz("build --help").run().stdout_has("--jobs");
+}
+
+#[test]
+fn the_workspace_is_found_from_below() {
+    let ws = tower().build();
+    ws.rbz("build :words").in_directory("words").run();
+    ws.rbz("build //weather").in_directory("words").run();
+}
+
+#[test]
+fn clean_removes_outputs_and_expunge_the_output_base() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"touch $@\")\n").build();
+    ws.rbz("build //:o").run();
+    let base = ws.rbz("info output_base").run().stdout().trim().to_owned();
+    ws.rbz("clean").run();
+    assert!(!ws.path("rbz-out").is_symlink());
+    ws.rbz("build //:o").run();
+    ws.rbz("clean --expunge").run();
+    assert!(!std::path::Path::new(&base).join("execroot").exists());
+}
+
+#[test]
+fn subcommands_shows_lines_that_can_be_read() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo 'it is' > $@\")\n")
+        .own_cache()
+        .build();
+    let outcome = ws.rbz("build -s //:o").run();
+    outcome.stderr_has("SUBCOMMAND").stderr_has("it is");
+    ws.rbz("clean").run();
+    ws.rbz("build -s //:o").run().stderr_lacks("SUBCOMMAND");
+}
+
+#[test]
+fn a_build_without_a_terminal_is_plain_text() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n")
+        .own_cache()
+        .build();
+    let outcome = ws.rbz("build //:o").run();
+    assert!(!outcome.stderr().contains('\u{1b}'), "no colour, no movement: {outcome}");
+    assert_eq!(outcome.stdout(), "");
+    assert_snapshot!(outcome.golden());
+    ws.rbz("clean").run();
+    assert!(ws.rbz("build //:o --color=yes").run().stderr().contains('\u{1b}'));
+}
+
+#[test]
+fn on_a_terminal_progress_is_drawn() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"sleep 1; echo o > $@\", message = \"Making o\")\n").own_cache().build();
+    let outcome = ws.rbz("build //:o --curses=yes --color=yes").run();
+    outcome.stderr_has("Making o").stderr_has("\u{1b}[");
+}
+
+#[test]
+fn outputs_of_a_target_are_shown_where_they_are() {
+    let ws = build_file(
+        "genrule(name = \"o\", outs = [\"a.txt\", \"b.txt\"], cmd = \"touch $(OUTS)\")\n",
+    )
+    .build();
+    ws.rbz("build //:o").run().stderr_has("  rbz-bin/a.txt\n  rbz-bin/b.txt\n");
+}
+
+#[test]
+fn with_nobuild_nothing_is_executed_but_mistakes_are_found() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"exit 1\")\n").build();
+    ws.rbz("build --nobuild //:o").run();
+    ws.write(
+        "BUILD",
+        "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"exit 1\", srcs = [\"//no:no\"])\n",
+    );
+    ws.rbz("build --nobuild //:o").exit_code(1).run();
+}
