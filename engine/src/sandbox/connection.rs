@@ -1,0 +1,199 @@
+//! The connection from rbz to its init: starts one, and asks it to run processes.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::init::{INIT_ARGUMENT, INIT_SOCKET};
+use super::message::{self, Hello, Report, Request, Start};
+use super::scratch::Session;
+use crate::strategy::StrategyError;
+
+pub use super::message::Mode;
+
+/// Which way of confining processes a machine allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SandboxKind {
+    /// User namespaces.
+    UserNamespaces,
+    /// Namespaces without user namespaces, as root.
+    RootNamespaces,
+    /// None.
+    Unavailable {
+        /// What is forbidden, and what can be done.
+        reason: String,
+    },
+}
+
+/// Finds out what the machine allows, by trying it in a scratch directory below `directory`.
+pub fn probe(directory: &Path) -> SandboxKind {
+    let session = match Session::open(directory) {
+        Ok(session) => session,
+        Err(error) => return SandboxKind::Unavailable { reason: error.to_string() },
+    };
+    match Connection::confined(&session) {
+        Ok(connection) => connection.kind(),
+        Err(error) => SandboxKind::Unavailable { reason: error.to_string() },
+    }
+}
+
+/// A running init. Dropping it ends the init and everything that it started.
+pub struct Connection {
+    /// `None` only while it is being dropped.
+    socket: Option<OwnedFd>,
+    process: Child,
+    mode: Mode,
+    overlay: bool,
+}
+
+/// A process that runs: what its pipes yield, and the socket on which its end is reported.
+pub struct Running {
+    /// Reports come from it; shutting it kills the process.
+    pub control: OwnedFd,
+    /// Reading end.
+    pub stdout: OwnedFd,
+    /// Reading end; `None` if both go through one pipe.
+    pub stderr: Option<OwnedFd>,
+}
+
+impl Connection {
+    /// Starts an init that confines, in the best way that the machine allows.
+    pub fn confined(session: &Session) -> Result<Connection, StrategyError> {
+        let by_user = match Self::start(Mode::UserNamespaces, session.base()) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        if nix::unistd::geteuid().is_root()
+            && let Ok(connection) = Self::start(Mode::RootNamespaces, session.base())
+        {
+            return Ok(connection);
+        }
+        Err(forbidden(by_user))
+    }
+
+    /// Starts an init that confines in the way of `mode`.
+    pub fn start(mode: Mode, base: &Path) -> Result<Connection, StrategyError> {
+        let failed = |error: io::Error| StrategyError {
+            what: "start the sandbox's own process".into(),
+            reason: error.to_string(),
+        };
+        let (socket, theirs) = message::socket_pair().map_err(failed)?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(INIT_ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let fd = theirs.as_raw_fd();
+        // SAFETY: between fork and exec only system calls that are safe there are made, and no
+        // memory is allocated.
+        unsafe {
+            command.pre_exec(move || {
+                let done = if fd == INIT_SOCKET {
+                    libc::fcntl(fd, libc::F_SETFD, 0)
+                } else {
+                    libc::dup2(fd, INIT_SOCKET)
+                };
+                if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+            });
+        }
+        let process = command.spawn().map_err(failed)?;
+        drop(theirs);
+        let mut connection = Connection { socket: Some(socket), process, mode, overlay: false };
+        let socket = connection.socket()?.as_fd();
+        message::send(socket, &Hello { mode, base: base.to_owned() }, &[]).map_err(failed)?;
+        match message::receive::<Report>(socket).map_err(failed)? {
+            Some((Report::Ready { overlay }, _)) => {
+                connection.overlay = overlay;
+                Ok(connection)
+            }
+            Some((Report::Failed { what, errno }, _)) => Err(system_error(what, errno)),
+            _ => Err(StrategyError {
+                what: "start the sandbox's own process".into(),
+                reason: "it ended at once".into(),
+            }),
+        }
+    }
+
+    /// Which way it confines.
+    pub fn kind(&self) -> SandboxKind {
+        match self.mode {
+            Mode::UserNamespaces => SandboxKind::UserNamespaces,
+            Mode::RootNamespaces => SandboxKind::RootNamespaces,
+            Mode::Unconfined => SandboxKind::Unavailable { reason: "not asked for".into() },
+        }
+    }
+
+    /// How it confines.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the execution root is an overlay.
+    pub fn overlay(&self) -> bool {
+        self.overlay
+    }
+
+    /// Starts a process. With `merge_output` its stdout and stderr are one pipe.
+    pub fn run(&self, request: &Request, merge_output: bool) -> io::Result<Running> {
+        let (control, their_control) = message::socket_pair()?;
+        let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from);
+        let (stdout, their_stdout) = pipe()?;
+        let (stderr, their_stderr) = match merge_output {
+            true => (None, their_stdout.try_clone()?),
+            false => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
+        };
+        let packed = message::pack(request)?;
+        let network = request.view.as_ref().is_none_or(|view| view.network);
+        let fds = [&packed, &their_control, &their_stdout, &their_stderr].map(|fd| fd.as_raw_fd());
+        let socket = self.socket().map_err(io::Error::other)?;
+        message::send(socket.as_fd(), &Start { network }, &fds)?;
+        Ok(Running { control, stdout, stderr })
+    }
+
+    fn socket(&self) -> Result<&OwnedFd, StrategyError> {
+        self.socket.as_ref().ok_or_else(|| StrategyError {
+            what: "run a process".into(),
+            reason: "the sandbox has been closed".into(),
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.socket = None;
+        // It ends when its socket does. There is nothing to do about an error here.
+        let _ = self.process.wait();
+    }
+}
+
+/// The error for `what` with the system's text for `errno`.
+pub fn system_error(what: String, errno: i32) -> StrategyError {
+    StrategyError { what, reason: io::Error::from_raw_os_error(errno).to_string() }
+}
+
+/// The error of a machine that allows no way of confining, with what forbids it.
+fn forbidden(error: StrategyError) -> StrategyError {
+    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+    let settings = [
+        ("/proc/sys/user/max_user_namespaces", "0"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0"),
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+    ];
+    let cause = settings
+        .iter()
+        .find(|(path, forbids)| read(path).as_deref() == Some(*forbids))
+        .map(|(path, forbids)| format!("`{path}` is {forbids}"))
+        .unwrap_or_else(|| "a container or a security module may forbid it".into());
+    StrategyError {
+        what: format!("sandbox actions on this machine: {}", error.what),
+        reason: format!(
+            "{} ({cause}); allow it, or run without a sandbox with `--sandbox=none`",
+            error.reason
+        ),
+    }
+}

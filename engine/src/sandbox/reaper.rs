@@ -1,0 +1,185 @@
+//! The reaper: the first process of an action. It starts the program, waits for it, and sees to
+//! it that nothing of the action is left when it reports.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{self, ForkResult, Pid};
+
+use super::message::{self, Mode, Report};
+use super::program;
+use super::view::{self, Fault, fault};
+
+/// Runs the request to its end and reports to `control`. The other end of `control` is a
+/// lifeline: once it is shut or gone, the action is killed.
+pub fn run(mode: Mode, request: OwnedFd, control: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
+    let report = match run_request(mode, request, &control, stdout, stderr) {
+        Ok(report) => report,
+        Err(Fault { what, errno }) => Report::Failed { what, errno },
+    };
+    message::report(&control, &report);
+    // SAFETY: ends the process at once; nothing of the init's own end is to be run here.
+    unsafe { libc::_exit(0) }
+}
+
+fn run_request(
+    mode: Mode,
+    request: OwnedFd,
+    control: &OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> Result<Report, Fault> {
+    let request =
+        message::unpack(request).map_err(|error| Fault::io("read what to run", &error))?;
+    if let Some(view) = &request.view {
+        if !view.network {
+            raise_loopback()?;
+        }
+        view::enter(view)?;
+    } else {
+        // Orphans of the program become ours, so that they can be found when it has ended.
+        nix::sys::prctl::set_child_subreaper(true).map_err(fault("adopt orphans"))?;
+    }
+    // Inside, nobody may look into this process: it has rights that the program lacks.
+    let _ = nix::sys::prctl::set_dumpable(false);
+
+    let mut child_ended = SigSet::empty();
+    child_ended.add(Signal::SIGCHLD);
+    // The init ignores the signal, which would take the exit status away.
+    // SAFETY: the default action installs no code of ours.
+    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    child_ended.thread_block().map_err(fault("block a signal"))?;
+    let signals =
+        SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(fault("watch for the end of processes"))?;
+
+    // SAFETY: this process has one thread, so that the child can do whatever the parent could.
+    let child = match unsafe { unistd::fork() }.map_err(fault("fork"))? {
+        ForkResult::Child => program::execute(&request, mode, control, &stdout, &stderr),
+        ForkResult::Parent { child } => child,
+    };
+    // Kept open here, the pipes would never end.
+    drop((stdout, stderr));
+
+    let status = wait_for(child, control, &signals)?;
+    let status = kill_all(mode, child, status);
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(fault("ask for the CPU time"))?;
+    let micros = |time: nix::sys::time::TimeVal| {
+        // Neither part of an elapsed time is negative.
+        time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64
+    };
+    Ok(Report::Ended {
+        status: status.unwrap_or(libc::SIGKILL),
+        cpu_micros: micros(usage.user_time()) + micros(usage.system_time()),
+        max_rss: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+    })
+}
+
+/// Waits for the end of `child`, whose status it returns, or of the lifeline.
+fn wait_for(child: Pid, control: &OwnedFd, signals: &SignalFd) -> Result<Option<i32>, Fault> {
+    loop {
+        let mut polled = [
+            PollFd::new(control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(fault("wait")(errno)),
+        }
+        // Nothing is ever sent this way: that it can be read means that it has ended.
+        if polled[0].any().unwrap_or(true) {
+            return Ok(None);
+        }
+        while let Ok(Some(_)) = signals.read_signal() {}
+        while let Some((pid, status)) = reap(libc::WNOHANG) {
+            if pid == child {
+                return Ok(Some(status));
+            }
+        }
+    }
+}
+
+/// One process that has ended, if there is one.
+fn reap(options: i32) -> Option<(Pid, i32)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` lives for the time of the call. The status is wanted as it is, which
+        // the safe function does not give.
+        let pid = unsafe { libc::waitpid(-1, &mut status, options) };
+        match pid {
+            0 => return None,
+            -1 if Errno::last() == Errno::EINTR => continue,
+            -1 => return None,
+            pid => return Some((Pid::from_raw(pid), status)),
+        }
+    }
+}
+
+/// Kills every process of the action and returns when all are gone. `status` is that of `child`
+/// if it has ended already.
+fn kill_all(mode: Mode, child: Pid, mut status: Option<i32>) -> Option<i32> {
+    // As the first process of a namespace, "all processes" are those of the namespace. Nowhere
+    // else may this be asked for.
+    let owns_namespace = mode != Mode::Unconfined && unistd::getpid().as_raw() == 1;
+    if owns_namespace {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        while let Some((pid, ended)) = reap(0) {
+            if pid == child {
+                status = Some(ended);
+            }
+        }
+        return status;
+    }
+    // What the dead leave behind is adopted, so that repeating this finds everything.
+    loop {
+        descendants(unistd::getpid()).iter().for_each(|&pid| {
+            let _ = kill(pid, Signal::SIGKILL);
+        });
+        match reap(0) {
+            Some((pid, ended)) if pid == child => status = Some(ended),
+            Some(_) => {}
+            None => return status,
+        }
+    }
+}
+
+/// The processes below `pid`, as far as they can be seen.
+fn descendants(pid: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let mut to_visit = vec![pid];
+    while let Some(pid) = to_visit.pop() {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for task in tasks.flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|word| word.parse().ok()) {
+                found.push(Pid::from_raw(child));
+                to_visit.push(Pid::from_raw(child));
+            }
+        }
+    }
+    found
+}
+
+/// Switches the loopback interface of a new network namespace on.
+fn raise_loopback() -> Result<(), Fault> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let make = fault("switch the loopback interface on");
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, flags, None).map_err(&make)?;
+    // SAFETY: all zeroes is a valid value of this plain structure.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo\0") {
+        // The bytes are below 128: either signedness of `c_char` holds them.
+        *to = *from as libc::c_char;
+    }
+    // Both flags are below 2^15.
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request is of the type that this call takes, and lives for its time.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
+    if done < 0 { Err(make(Errno::last())) } else { Ok(()) }
+}

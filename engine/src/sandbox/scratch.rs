@@ -1,0 +1,201 @@
+//! Sessions and scratch directories: the part of the disk that one rbz process works in.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::view::{DEVICES, TRIAL, part};
+use crate::strategy::StrategyError;
+
+/// The directory of one rbz process, which holds a lock on it as long as it lives.
+///
+/// A session whose process is gone, in whatever way, is taken over by the next one.
+#[derive(Debug)]
+pub struct Session {
+    base: PathBuf,
+    /// Number of the next scratch directory.
+    next: AtomicU64,
+    /// When it was opened, in seconds, by the clock of the file system.
+    opened: i64,
+    _lock: Flock<File>,
+}
+
+/// The directories below a session. Short names without special signs: they stand in the options
+/// of mounts.
+const TREES: &str = "trees";
+const SCRATCH: &str = "scratch";
+const SYSTEM: &str = "system";
+
+/// More rbz processes than this never work in one output base at once.
+const MAX_SESSIONS: u32 = 1000;
+
+impl Session {
+    /// Takes a session below `directory` that no living process has.
+    pub fn open(directory: &Path) -> Result<Arc<Session>, StrategyError> {
+        let failed = |error: io::Error| StrategyError {
+            what: format!("prepare the sandbox directory `{}`", directory.display()),
+            reason: error.to_string(),
+        };
+        fs::create_dir_all(directory).map_err(failed)?;
+        let directory = directory.canonicalize().map_err(failed)?;
+        for number in 0..MAX_SESSIONS {
+            let base = directory.join(number.to_string());
+            make_directory(&base).map_err(failed)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(base.join("lock"))
+                .map_err(failed)?;
+            let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { continue };
+            remove_tree(&base.join(SCRATCH)).map_err(failed)?;
+            remove_tree(&base.join(TRIAL)).map_err(failed)?;
+            for name in [SCRATCH, TREES, SYSTEM, DEVICES, TRIAL] {
+                make_directory(&base.join(name)).map_err(failed)?;
+            }
+            let trial = base.join(TRIAL);
+            for name in [part::LOWER, part::UPPER, part::WORK, part::MERGED, part::TMP] {
+                make_directory(&trial.join(name)).map_err(failed)?;
+            }
+            let file = trial.join(part::LOWER).join(part::FILE);
+            fs::write(&file, "").map_err(failed)?;
+            let opened = fs::metadata(&file).map_err(failed)?.mtime();
+            return Ok(Arc::new(Session { base, next: AtomicU64::new(0), opened, _lock: lock }));
+        }
+        Err(failed(io::Error::other("too many processes use it")))
+    }
+
+    /// The directory that views are relative to.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// When it was opened, in seconds.
+    pub fn opened(&self) -> i64 {
+        self.opened
+    }
+
+    /// The path of a kept input tree, relative to the base.
+    pub fn tree(name: &str) -> String {
+        format!("{TREES}/{name}")
+    }
+
+    /// The path of a system tree, relative to the base.
+    pub fn system_tree(name: &str) -> String {
+        format!("{SYSTEM}/{name}")
+    }
+
+    /// A new scratch directory.
+    pub fn scratch(self: &Arc<Self>) -> io::Result<Scratch> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{SCRATCH}/{number}");
+        let scratch = Scratch { session: self.clone(), name, keep: false };
+        make_directory(&scratch.path())?;
+        for name in [part::UPPER, part::WORK, part::TMP, part::HOME] {
+            make_directory(&scratch.path().join(name))?;
+        }
+        // Everybody may write there, as in any `/tmp`.
+        fs::set_permissions(scratch.path().join(part::TMP), Permissions::from_mode(0o1777))?;
+        Ok(scratch)
+    }
+}
+
+/// The directory in which one process writes. Removed when dropped, unless it is kept.
+#[derive(Debug)]
+pub struct Scratch {
+    session: Arc<Session>,
+    name: String,
+    keep: bool,
+}
+
+impl Scratch {
+    /// Relative to the session's base.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Absolute.
+    pub fn path(&self) -> PathBuf {
+        self.session.base.join(&self.name)
+    }
+
+    /// Keeps it, out of the way of the next session, and says where.
+    pub fn keep(&mut self) -> io::Result<PathBuf> {
+        let kept = self.session.base.parent().unwrap_or(&self.session.base).join("kept");
+        make_directory(&kept)?;
+        loop {
+            let number = self.session.next.fetch_add(1, Ordering::Relaxed);
+            let to = kept.join(format!("{}-{number}", std::process::id()));
+            if !to.exists() {
+                fs::rename(self.path(), &to)?;
+                self.keep = true;
+                return Ok(to);
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed now is removed by the next session.
+            let _ = remove_tree(&self.path());
+        }
+    }
+}
+
+/// Makes a directory with mode 0755 if it is not there.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
+}
+
+/// Removes what a process left, with whatever modes, names and depth.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    // The kernel makes this one without any permission.
+    let work = path.join(part::WORK).join("work");
+    let _ = fs::set_permissions(&work, Permissions::from_mode(0o700));
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => remove_flattened(path),
+    }
+}
+
+/// Removes a tree level by level: each directory is first moved up to the top. So neither its
+/// depth matters (paths and descriptors have limits), nor a directory that forbids everything.
+fn remove_flattened(path: &Path) -> io::Result<()> {
+    let mut pending = vec![path.to_owned()];
+    let mut number = 0u64;
+    while let Some(directory) = pending.pop() {
+        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+                continue;
+            }
+            // Moving a directory changes its `..`, for which it must be writable.
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o700))?;
+            let to = loop {
+                number += 1;
+                let to = path.with_extension(format!("removed-{}-{number}", std::process::id()));
+                if !to.exists() {
+                    break to;
+                }
+            };
+            fs::rename(entry.path(), &to)?;
+            pending.push(to);
+        }
+        fs::remove_dir(&directory)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! bench.
+use crate::runner::Test;
+pub const TESTS: &[Test] = &[];

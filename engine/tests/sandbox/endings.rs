@@ -1,0 +1,3 @@
+//! endings.
+use crate::runner::Test;
+pub const TESTS: &[Test] = &[];
