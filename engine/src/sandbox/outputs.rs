@@ -8,11 +8,11 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::scratch::Scratch;
+use super::scratch::{Scratch, make_directory};
 use super::supervise::{Ended, Outcome};
-use super::tree::{FIXED_TIME, is_plain};
+use super::tree::{FIXED_TIME, Staging, Tree, is_plain};
 use super::view::part;
-use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, StrategyError};
+use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, StagedInput, StrategyError};
 
 /// The environment variable that names the file for missed inputs.
 pub const MISSING_INPUTS_VARIABLE: &str = "RBZ_MISSING_INPUTS";
@@ -98,10 +98,7 @@ pub fn complete(
     remove_whiteouts(&upper, &spawn.outputs);
     let kept = match spawn.keep {
         false => None,
-        true => Some(scratch.keep().map_err(|error| StrategyError {
-            what: "keep the sandbox directory".into(),
-            reason: error.to_string(),
-        })?),
+        true => Some(keep(&mut scratch, spawn)?),
     };
     let outputs_root = kept.as_ref().map_or(upper, |kept| kept.join(part::UPPER));
     Ok(Completed {
@@ -116,6 +113,31 @@ pub fn complete(
         scratch: Box::new(scratch),
         kept,
     })
+}
+
+/// Keeps the scratch directory, with copies of the inputs and the command beside what was written.
+fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<PathBuf, StrategyError> {
+    let failed =
+        |reason: String| StrategyError { what: "keep the sandbox directory".into(), reason };
+    let kept = scratch.keep().map_err(|error| failed(error.to_string()))?;
+    let mut command = String::new();
+    for (name, value) in &spawn.env {
+        command.push_str(&format!("{name}={value:?}\n"));
+    }
+    for argument in &spawn.argv {
+        command.push_str(&format!("{argument:?} "));
+    }
+    command.push('\n');
+    let inputs = kept.join("inputs");
+    fs::write(kept.join("command"), command)
+        .and_then(|()| make_directory(&inputs))
+        .map_err(|error| failed(error.to_string()))?;
+    let relative: Vec<StagedInput> =
+        spawn.inputs.iter().filter(|input| !input.path.starts_with('/')).cloned().collect();
+    Tree::new(&inputs, Staging::Copies)
+        .and_then(|mut tree| tree.update(&relative))
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(kept)
 }
 
 fn not_executed(program: &str, spawn: &PreparedSpawn, error: &io::Error) -> String {
