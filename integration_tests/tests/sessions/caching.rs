@@ -52,7 +52,7 @@ fn a_changed_file_rebuilds_exactly_what_depends_on_it() {
     ws.edit("greeting/greeting.lisp", "name)\n  (words", "name)\n  \"Greets NAME.\"\n  (words");
     let outcome = ws.rbz("build //...").run();
     assert_eq!(compiled(&outcome), ["app/app.fasl", "greeting/greeting.fasl"]);
-    assert_eq!(outcome.ran_of("LispCore"), ["app/app.core"]);
+    assert_eq!(outcome.ran_of("LispCore"), ["app/app"]);
 
     ws.edit("weather/weather.lisp", ":rain", ":sun");
     let outcome = ws.rbz("build //...").run();

@@ -196,6 +196,46 @@ lisp_binary(name = "p", srcs = [], main = "main", deps = [":lib"])
 }
 
 #[test]
+fn a_test_can_be_one_expression() {
+    let ws = build_file(
+        r#"
+lisp_test(name = "good", srcs = ["t.lisp"], expression = "(and (eql (one) 1) t)")
+lisp_test(name = "bad", srcs = ["t.lisp"], expression = "(eql (one) 2)")
+"#,
+    )
+    .file("t.lisp", "(defun one () 1)\n")
+    .build();
+    ws.rbz("test //:good").run();
+    ws.rbz("test //:bad").exit_code(3).run();
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_and_not_ignored() {
+    for (attribute, name) in [
+        ("stamp = 1", "stamp"),
+        ("instrument_coverage = 1", "coverage"),
+        ("helper_script = \"p.lisp\"", "helper_script"),
+    ] {
+        let ws = program(&format!("main = \"main\", {attribute}"), "(defun main () 1)\n").build();
+        ws.rbz("build //:p").exit_code(1).run().stderr_has(name);
+    }
+}
+
+#[test]
+fn the_core_alone_is_an_output_group() {
+    let ws = program("main = \"main\"", "(defun main () (write-line \"core\"))\n").build();
+    ws.rbz("build //:p").run();
+    assert!(!ws.path("rbz-bin/p.core").exists());
+    ws.rbz("build //:p --output_groups=core").run();
+    let printed = rbz_integration_tests::system::output_of(
+        ws.root(),
+        "sbcl",
+        &["--core", "rbz-bin/p.core", "--no-sysinit", "--no-userinit"],
+    );
+    assert_eq!(printed, "core\n");
+}
+
+#[test]
 fn a_library_without_sources_hands_on_its_deps() {
     let ws = build_file(
         r#"
