@@ -40,7 +40,9 @@ impl Rbz {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
         let mut events = None;
-        if let Some(at) = arguments.iter().position(|word| BUILDING.contains(&word.as_str())) {
+        // The command is the first word that is no startup option.
+        let command = arguments.iter().position(|word| !word.starts_with('-'));
+        if let Some(at) = command.filter(|at| BUILDING.contains(&arguments[*at].as_str())) {
             let file = workspace.base().join(format!("events-{call}.json"));
             arguments.insert(at + 1, format!("--event_log={}", file.display()));
             let cache = format!("--disk_cache={}", workspace.disk_cache().display());
