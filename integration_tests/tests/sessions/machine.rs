@@ -81,21 +81,43 @@ fn a_build_file_that_is_no_text() {
     ws.rbz("build //...").exit_code(1).run().stderr_has("BUILD").stderr_has("UTF-8");
 }
 
-#[test]
-fn a_disk_that_is_full() {
-    let ws = build_file("genrule(name = \"o\", outs = [\"o.bin\"], cmd = \"head -c 8000000 /dev/zero | tr '\\\\0' x > $@\")\n")
+/// A genrule that writes 60 MB.
+fn sixty_megabytes() -> Workspace {
+    let command = "head -c 60000000 /dev/zero | tr '\\\\0' x > $@";
+    build_file(&format!("genrule(name = \"o\", outs = [\"o.bin\"], cmd = \"{command}\")\n"))
         .own_cache()
-        .build();
-    let home = ws.home().display().to_string();
-    let full = after_mounting(&format!("mount -t tmpfs -o size=6m none '{home}'"));
-    let outcome = ws.rbz("build //:o").wrapped(full).exit_code(36).run();
-    outcome.stderr_has("No space left on device");
-    // Without the small file system everything is well again.
+        .build()
+}
+
+/// Mounts a file system of 48 MB at `directory`: room for the shell, but not for the output.
+fn small_disk_at(directory: &Path) -> Vec<String> {
+    std::fs::create_dir_all(directory).expect("the temporary directory can be written");
+    after_mounting(&format!("mount -t tmpfs -o size=48m none '{}'", directory.display()))
+}
+
+fn assert_built_with_room(ws: &Workspace) {
     ws.rbz("build //:o").run();
-    assert_eq!(
-        std::fs::metadata(ws.path("rbz-bin/o.bin")).map(|data| data.len()).ok(),
-        Some(8_000_000)
-    );
+    let length = std::fs::metadata(ws.path("rbz-bin/o.bin")).map(|data| data.len());
+    assert_eq!(length.ok(), Some(60_000_000));
+}
+
+#[test]
+fn the_disk_of_the_cache_is_full() {
+    let ws = sixty_megabytes();
+    let small = small_disk_at(ws.disk_cache());
+    let outcome = ws.rbz("build //:o").wrapped(small).exit_code(36).run();
+    outcome.stderr_has("No space left on device");
+    assert_built_with_room(&ws);
+}
+
+#[test]
+fn the_disk_of_the_outputs_is_full() {
+    let ws = sixty_megabytes();
+    let small = small_disk_at(ws.home());
+    let outcome = ws.rbz("build //:o").wrapped(small);
+    // It is the command that finds no room.
+    outcome.exit_code(1).run().stderr_has("No space left on device");
+    assert_built_with_room(&ws);
 }
 
 #[test]
