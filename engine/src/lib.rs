@@ -3,8 +3,12 @@
 //! It knows nothing of Starlark and nothing of Lisp. See `ARCHITECTURE.md`.
 
 pub mod action;
+pub mod action_cache;
+pub mod action_key;
 pub mod artifact;
+pub mod artifact_value;
 pub mod build;
+pub mod command_line;
 pub mod depset;
 pub mod diagnostic;
 pub mod digest;
@@ -13,13 +17,19 @@ pub mod event;
 pub mod failure;
 pub mod file_state;
 pub mod files;
+pub mod graph;
 pub mod label;
 pub mod local;
+pub mod output_tree;
 pub mod plan;
 pub mod record_log;
 pub mod runfiles;
 pub mod sandbox;
 pub mod saved_plan;
+pub mod scheduler;
+pub mod sources;
+pub mod state_log;
+pub mod store;
 pub mod strategy;
 pub mod test_plan;
 pub mod value;
