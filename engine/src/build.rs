@@ -1,18 +1,32 @@
 //! The engine as the command line uses it: opened for one command, then asked to build.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
-use crate::event::{EventSink, TestSummary};
+use crate::event::{Event, EventSink, TestSummary};
+use crate::executor::{Context, Executor};
 use crate::failure::ActionFailure;
 use crate::file_state::{Dependency, FileState};
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::label::Label;
-use crate::plan::Plan;
+use crate::output_tree::OutputTree;
+use crate::plan::{ActionId, Plan, Program, RequestedTarget};
 use crate::saved_plan::SavedPlans;
+use crate::sources::source_path;
+use crate::state_log::StateLog;
+use crate::store::Store;
 use crate::strategy::{Cancel, Strategy};
+use crate::test_report::TestReports;
+
+/// A file whose content is different each time the machine has started.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// How often a build is begun again after something that it relied on turned out to be lost.
+const MAX_ATTEMPTS: usize = 4;
 
 /// Where the engine works, and how.
 #[derive(Clone, Debug)]
@@ -136,6 +150,9 @@ pub struct Engine {
     options: EngineOptions,
     files: Arc<FileState>,
     plans: SavedPlans,
+    store: Store,
+    states: StateLog,
+    boot: Arc<str>,
     sandboxed: Arc<dyn Strategy>,
     local: Arc<dyn Strategy>,
 }
@@ -155,9 +172,17 @@ impl Engine {
         local: Arc<dyn Strategy>,
     ) -> Result<Engine, Diagnostic> {
         let log = options.output_base.join("log");
+        let cache = options.disk_cache.clone();
+        let cache = cache.unwrap_or_else(|| options.output_base.join("cache"));
+        // Where a machine has no such file what was checked before counts on.
+        let boot = files::read(Path::new(BOOT_ID)).unwrap_or_default();
+        let boot: Arc<str> = String::from_utf8_lossy(&boot).trim().into();
         Ok(Engine {
             files: Arc::new(FileState::open(&log.join("files"))?),
             plans: SavedPlans::new(&options.output_base.join("plans")),
+            store: Store::open(&cache, &log.join("blobs"), &boot)?,
+            states: StateLog::open(&log.join("actions"))?,
+            boot,
             options,
             sandboxed,
             local,
@@ -205,7 +230,121 @@ impl Engine {
         events: &dyn EventSink,
         cancel: &Cancel,
     ) -> Result<BuildOutcome, Diagnostic> {
-        let _ = (plan, goals, events, cancel, &self.sandboxed, &self.local);
-        Err(Diagnostic::internal("this build of rbz has no executor"))
+        let exec_root = self.exec_root(plan);
+        let tree = OutputTree::open(&exec_root, &self.options.output_base.join("tmp"))?;
+        let context = Context {
+            plan,
+            options: &self.options,
+            files: &self.files,
+            store: &self.store,
+            states: &self.states,
+            tree: &tree,
+            sandboxed: &*self.sandboxed,
+            local: &*self.local,
+            events,
+            cancel,
+            boot: &self.boot,
+        };
+        let wanted: Vec<TargetGoals> =
+            plan.requested.iter().map(|target| TargetGoals::new(target, goals)).collect();
+        let depsets: Vec<Depset> = wanted.iter().flat_map(|w| w.files.clone()).collect();
+        let tests: Vec<ActionId> = wanted.iter().flat_map(|w| w.tests.clone()).collect();
+        let reports = TestReports::new(plan, &wanted);
+        let finished = |id: ActionId, executor: &Executor<'_>| {
+            if let Some(summary) = reports.finished(id, executor) {
+                events.event(Event::TestFinished(summary));
+            }
+        };
+        let mut attempt = 1;
+        let executor = loop {
+            let executor = Executor::new(context, &depsets, &tests, &finished)?;
+            executor.run();
+            if !executor.has_lost() || attempt == MAX_ATTEMPTS {
+                break executor;
+            }
+            attempt += 1;
+        };
+        if executor.has_lost() {
+            return Err(Diagnostic::machine("files of the disk cache vanish while they are used")
+                .hint("is something else cleaning the cache directory?"));
+        }
+
+        let interrupted = executor.is_interrupted();
+        let mut targets = Vec::new();
+        for (target, wanted) in plan.requested.iter().zip(&wanted) {
+            let parts: Vec<Option<bool>> =
+                wanted.files.iter().map(|goal| executor.goal(goal)).collect();
+            let status = if parts.contains(&Some(false)) {
+                TargetStatus::Failed
+            } else if parts.contains(&None) {
+                TargetStatus::Skipped
+            } else {
+                if goals.default_files
+                    && let Some(program) = &target.executable
+                {
+                    place_runfiles(&tree, plan, program)?;
+                }
+                TargetStatus::Built
+            };
+            targets.push(TargetOutcome {
+                label: target.label.clone(),
+                configuration: target.configuration.clone(),
+                status,
+            });
+        }
+        let tests = reports.rest(&executor, events);
+        self.files.save()?;
+        self.store.save()?;
+        let tally = executor.tally();
+        Ok(BuildOutcome {
+            targets,
+            tests,
+            counts: tally.counts,
+            failures: tally.failures.clone(),
+            interrupted,
+        })
     }
+}
+
+/// What is wanted of one requested target.
+pub(crate) struct TargetGoals {
+    /// Its files, in several depsets.
+    files: Vec<Depset>,
+    /// Its test runs.
+    pub(crate) tests: Vec<ActionId>,
+}
+
+impl TargetGoals {
+    fn new(target: &RequestedTarget, goals: &Goals) -> TargetGoals {
+        let mut files = Vec::new();
+        if goals.default_files {
+            files.push(target.files.clone());
+            if let Some(program) = &target.executable {
+                let parts = [program.file.clone(), program.runfiles_tree.clone()];
+                files.push(Depset::of_files(parts));
+                files.push(program.runfiles.files.clone());
+            }
+        }
+        files.extend(
+            goals.output_groups.iter().filter_map(|name| target.output_groups.get(name).cloned()),
+        );
+        let tests = target.test.as_ref().filter(|_| goals.tests);
+        TargetGoals { files, tests: tests.map(|test| test.runs.clone()).unwrap_or_default() }
+    }
+}
+
+/// Makes the runfiles tree of a program on disk, of links to where the files lie.
+fn place_runfiles(tree: &OutputTree, plan: &Plan, program: &Program) -> Result<(), Diagnostic> {
+    let mut links = BTreeMap::new();
+    for (path, artifact) in program.runfiles.entries(&plan.workspace) {
+        let target = if artifact.is_source() {
+            source_path(plan, &artifact)
+        } else {
+            Some(tree.path(artifact.exec_path()))
+        };
+        if let Some(target) = target {
+            links.insert(path, target);
+        }
+    }
+    Ok(tree.place_links(program.runfiles_tree.exec_path(), &links)?)
 }

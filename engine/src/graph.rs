@@ -209,7 +209,8 @@ impl Graph {
         };
         let mut way = Vec::new();
         let mut seen = HashMap::new();
-        while seen.insert(node, way.len()).is_none() {
+        while !seen.contains_key(&node) {
+            seen.insert(node, way.len());
             way.push(node);
             match before.get(&node) {
                 Some(earlier) => node = *earlier,

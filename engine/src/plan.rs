@@ -189,4 +189,9 @@ impl Plan {
     pub fn generating(&self, artifact: &Artifact) -> Option<ActionId> {
         self.generating.get(artifact.exec_path()).copied()
     }
+
+    /// The action that writes what is at `exec_path`.
+    pub fn generating_path(&self, exec_path: &str) -> Option<ActionId> {
+        self.generating.get(exec_path).copied()
+    }
 }

@@ -100,6 +100,12 @@ impl Scheduler {
         self.changed.notify_all();
     }
 
+    /// An action will never be ready, since something that it needs failed.
+    pub fn skipped(&self) {
+        self.lock().left -= 1;
+        self.changed.notify_all();
+    }
+
     /// No further action is handed out.
     pub fn stop(&self) {
         self.lock().stopped = true;

@@ -1,0 +1,703 @@
+//! The executor: brings the actions that some goals need up to date, with as little work as possible.
+//!
+//! An action becomes ready when everything that it waits for is done. Its key is then made of the
+//! content digests of its inputs. If the state log has the key, its outputs only have to be in
+//! their places; else the disk cache is asked; else it runs. Its values decide the keys of what
+//! waits for it: where they are the same as before, nothing further happens.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use crate::action::{Action, ActionKind, Spawn};
+use crate::action_cache::{ActionCache, ActionResult};
+use crate::action_key::{action_key, node_digest, runfiles_value};
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::artifact_value::{ArtifactValue, Blob};
+use crate::build::{Counts, EngineOptions, TestCaching};
+use crate::depset::Depset;
+use crate::diagnostic::Diagnostic;
+use crate::digest::Fingerprint;
+use crate::event::{ActionOutput, Event, EventSink, How};
+use crate::failure::{ActionFailure, FailureCause};
+use crate::file_state::FileState;
+use crate::files::FileError;
+use crate::graph::{Graph, Node, NodeId};
+use crate::output_tree::{OutputTree, PlaceError};
+use crate::plan::{ActionId, Plan};
+use crate::scheduler::Scheduler;
+use crate::sources::{SourceState, find_sources};
+use crate::state_log::{ActionState, OutputState, StateLog, TestState};
+use crate::store::Store;
+use crate::strategy::{Cancel, Strategy};
+
+/// Everything that a build works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub plan: &'a Plan,
+    pub options: &'a EngineOptions,
+    pub files: &'a FileState,
+    pub store: &'a Store,
+    pub states: &'a StateLog,
+    pub tree: &'a OutputTree,
+    pub sandboxed: &'a dyn Strategy,
+    pub local: &'a dyn Strategy,
+    pub events: &'a dyn EventSink,
+    pub cancel: &'a Cancel,
+    /// The start of the machine that this build belongs to.
+    pub boot: &'a Arc<str>,
+}
+
+/// What became of an action.
+#[derive(Clone, Debug)]
+pub(crate) enum ActionStatus {
+    /// Its outputs are there.
+    Done(Arc<Done>),
+    /// It failed, or something that it needs did.
+    Failed,
+}
+
+/// An action that is done.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Values of its outputs, in its order.
+    pub values: Vec<ArtifactValue>,
+    /// Set for the run of a test.
+    pub test: Option<TestOutcome>,
+}
+
+/// How the run of a test ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TestOutcome {
+    pub state: TestState,
+    /// Whether the result is an earlier one.
+    pub cached: bool,
+    pub duration: Duration,
+}
+
+/// What an action did when it ran.
+pub(crate) struct Finished {
+    /// Values of its outputs, in its order.
+    pub values: Vec<ArtifactValue>,
+    pub output: ActionOutput,
+    pub duration: Duration,
+    pub test: Option<TestState>,
+}
+
+/// Why an action is not done.
+pub(crate) enum ActionError {
+    /// It failed.
+    Failed(Box<ActionFailure>),
+    /// The bytes of an input that was thought to be there are gone. What makes it has been
+    /// marked, so that it is done again when the build is begun again.
+    Lost,
+    /// The build was cancelled.
+    Interrupted,
+}
+
+/// The content digest of a depset node, or why it has none.
+#[derive(Clone, Debug)]
+enum InputStatus {
+    Ready(Fingerprint),
+    /// An action that writes one of its elements failed.
+    DependencyFailed,
+    /// A source among its elements has no value.
+    NoSource(Artifact),
+}
+
+/// What a build has come to so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub counts: Counts,
+    pub failures: Vec<Arc<ActionFailure>>,
+    /// Sources whose absence was reported: once is enough.
+    reported: HashSet<Artifact>,
+}
+
+/// One run through the graph.
+pub(crate) struct Executor<'a> {
+    pub(crate) cx: Context<'a>,
+    graph: Graph,
+    remaining: Vec<u64>,
+    scheduler: Scheduler,
+    sources: HashMap<Artifact, SourceState>,
+    pending: Vec<AtomicU32>,
+    inputs: Vec<OnceLock<InputStatus>>,
+    results: Vec<OnceLock<ActionStatus>>,
+    tally: Mutex<Tally>,
+    lost: AtomicBool,
+    interrupted: AtomicBool,
+    finished: &'a (dyn Fn(ActionId, &Executor<'_>) + Sync),
+}
+
+impl<'a> Executor<'a> {
+    /// Prepares to bring `goals` and `actions` up to date. `finished` is called after each action.
+    pub fn new(
+        cx: Context<'a>,
+        goals: &[Depset],
+        actions: &[ActionId],
+        finished: &'a (dyn Fn(ActionId, &Executor<'_>) + Sync),
+    ) -> Result<Executor<'a>, Diagnostic> {
+        let mut graph = Graph::new(cx.plan, goals, actions)?;
+        let sources = find_sources(cx.plan, std::mem::take(&mut graph.sources), cx.files, cx.store);
+        let remaining = graph.remaining(|id| {
+            let output = cx.plan.action(id).outputs.first();
+            let state = output.and_then(|output| cx.states.get(output.exec_path()));
+            // Half a billion years of milliseconds fit.
+            state.map_or(1, |state| (state.duration.as_millis() as u64).max(1))
+        });
+        Ok(Executor {
+            scheduler: Scheduler::new(graph.actions(), cx.options.jobs, cx.options.shuffle),
+            pending: graph.pending.iter().map(|count| AtomicU32::new(*count)).collect(),
+            inputs: graph.nodes.iter().map(|_| OnceLock::new()).collect(),
+            results: cx.plan.ids().map(|_| OnceLock::new()).collect(),
+            tally: Mutex::default(),
+            lost: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
+            cx,
+            graph,
+            remaining,
+            sources,
+            finished,
+        })
+    }
+
+    /// Works until everything is done, or nothing more can or may be.
+    pub fn run(&self) {
+        self.cx.events.event(Event::Executing { actions: self.graph.actions() });
+        for node in &self.graph.order {
+            if self.graph.pending[node.index()] == 0 {
+                self.advance(*node);
+            }
+        }
+        let threads = self.cx.options.jobs.clamp(1, self.graph.actions().max(1));
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| self.work());
+            }
+            self.work();
+        });
+    }
+
+    /// True if the build has to be begun again, since something had been lost.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// True if the build was cancelled before it was done.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// What became of an action; `None`: it was not its turn.
+    pub fn status(&self, action: ActionId) -> Option<&ActionStatus> {
+        self.results[action.0 as usize].get()
+    }
+
+    /// Whether all of a goal is there; `None`: it was not its turn.
+    pub fn goal(&self, goal: &Depset) -> Option<bool> {
+        let status = self.inputs[self.graph.of_depset(goal)?.index()].get()?;
+        if let InputStatus::NoSource(artifact) = status {
+            self.report_source(artifact, None);
+        }
+        Some(matches!(status, InputStatus::Ready(_)))
+    }
+
+    /// Failures and counts so far.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        // Lists and numbers are whole even if a thread panicked while it held the lock.
+        self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The value of an artifact that is there.
+    pub fn value(&self, artifact: &Artifact) -> Option<ArtifactValue> {
+        let Some(id) = self.cx.plan.generating(artifact) else {
+            return self.sources.get(artifact)?.as_ref().ok().cloned();
+        };
+        let ActionStatus::Done(done) = self.status(id)? else { return None };
+        let outputs = &self.cx.plan.action(id).outputs;
+        let position =
+            outputs.iter().position(|output| output.exec_path() == artifact.exec_path())?;
+        done.values.get(position).cloned()
+    }
+
+    /// Takes actions until there are none.
+    fn work(&self) {
+        /// Lets the other threads end when this one panics.
+        struct Guard<'s>(&'s Scheduler);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.stop();
+                }
+            }
+        }
+        let _guard = Guard(&self.scheduler);
+        while let Some(turn) = self.scheduler.next() {
+            if let Node::Action(id) = &self.graph.nodes[turn.node.index()] {
+                self.bring_up_to_date(*id, turn.node);
+            }
+            self.scheduler.done(turn);
+        }
+    }
+
+    /// Notes that nothing that `node` waits for is left.
+    fn advance(&self, node: NodeId) {
+        let mut ready = vec![node];
+        while let Some(node) = ready.pop() {
+            match &self.graph.nodes[node.index()] {
+                Node::Action(id) => {
+                    let action = self.cx.plan.action(*id);
+                    match self.status_of(&action.inputs) {
+                        Some(InputStatus::Ready(_)) => {
+                            let remaining = self.remaining[node.index()];
+                            self.scheduler.ready(node, remaining, cost(action));
+                            continue;
+                        }
+                        Some(InputStatus::NoSource(artifact)) => {
+                            self.report_source(artifact, Some(action));
+                        }
+                        _ => {}
+                    }
+                    self.settle(*id, ActionStatus::Failed);
+                    self.scheduler.skipped();
+                    ready.extend(self.released_by(node));
+                }
+                Node::Inputs(depset) => {
+                    // Only the thread that finished the last thing it waited for comes here.
+                    let _ = self.inputs[node.index()].set(self.input_status(depset));
+                    ready.extend(self.released_by(node));
+                }
+            }
+        }
+    }
+
+    /// Takes down what became of an action.
+    fn settle(&self, id: ActionId, status: ActionStatus) {
+        // Each action has one turn.
+        let _ = self.results[id.0 as usize].set(status);
+        (self.finished)(id, self);
+    }
+
+    /// The nodes that waited for `node` and for nothing else any more.
+    fn released_by(&self, node: NodeId) -> Vec<NodeId> {
+        let dependents = &self.graph.dependents[node.index()];
+        let is_last =
+            |other: &&NodeId| self.pending[other.index()].fetch_sub(1, Ordering::AcqRel) == 1;
+        dependents.iter().filter(is_last).copied().collect()
+    }
+
+    fn input_status(&self, depset: &Depset) -> InputStatus {
+        for part in depset.transitive() {
+            match self.status_of(part) {
+                Some(InputStatus::Ready(_)) => {}
+                Some(other) => return other.clone(),
+                None => return InputStatus::DependencyFailed,
+            }
+        }
+        let mut status = None;
+        for element in depset.direct() {
+            crate::action_key::each_artifact(element, &mut |artifact| {
+                if status.is_none() && self.value(artifact).is_none() {
+                    status = Some(match self.cx.plan.generating(artifact) {
+                        Some(_) => InputStatus::DependencyFailed,
+                        None => InputStatus::NoSource(artifact.clone()),
+                    });
+                }
+            });
+        }
+        status.unwrap_or_else(|| {
+            let value = |artifact: &Artifact| self.value(artifact);
+            InputStatus::Ready(node_digest(depset, &value, &|part| self.content(part)))
+        })
+    }
+
+    fn status_of(&self, depset: &Depset) -> Option<&InputStatus> {
+        self.inputs[self.graph.of_depset(depset)?.index()].get()
+    }
+
+    /// The content digest of a depset of which everything is there.
+    fn content(&self, depset: &Depset) -> Fingerprint {
+        match self.status_of(depset) {
+            Some(InputStatus::Ready(digest)) => *digest,
+            // Callers look at the status of the whole first.
+            _ => Fingerprint::default(),
+        }
+    }
+
+    fn bring_up_to_date(&self, id: ActionId, node: NodeId) {
+        let action = self.cx.plan.action(id);
+        let result = if self.cx.cancel.is_cancelled() {
+            Err(ActionError::Interrupted)
+        } else {
+            self.perform(id, action)
+        };
+        let status = match result {
+            Ok(done) => ActionStatus::Done(Arc::new(done)),
+            Err(ActionError::Failed(failure)) => {
+                self.leave_nothing_behind(action);
+                self.report(*failure);
+                ActionStatus::Failed
+            }
+            Err(ActionError::Lost) => {
+                self.lost.store(true, Ordering::SeqCst);
+                self.scheduler.stop();
+                return;
+            }
+            Err(ActionError::Interrupted) => {
+                self.interrupted.store(true, Ordering::SeqCst);
+                self.scheduler.stop();
+                return;
+            }
+        };
+        self.settle(id, status);
+        for released in self.released_by(node) {
+            self.advance(released);
+        }
+    }
+
+    fn perform(&self, id: ActionId, action: &Action) -> Result<Done, ActionError> {
+        if let ActionKind::RunfilesTree(runfiles) = &action.kind {
+            let node = |depset: &Depset| self.content(depset);
+            let value = runfiles_value(runfiles, &self.cx.plan.workspace, &node);
+            let values = action.outputs.iter().map(|_| value.clone()).collect();
+            return Ok(Done { values, test: None });
+        }
+        let strategy = self.strategy(action);
+        let key = action_key(action, strategy.key_material(), &|depset| self.content(depset));
+        if let Some(done) = self.from_state(id, action, &key)? {
+            return Ok(done);
+        }
+        if let Some(done) = self.from_cache(id, action, &key)? {
+            return Ok(done);
+        }
+        let finished = match &action.kind {
+            ActionKind::Spawn(spawn) => {
+                self.cx.events.event(Event::ActionStarted {
+                    action: id,
+                    message: message(action),
+                    strategy: strategy.name(),
+                });
+                match &spawn.test {
+                    Some(test) => self.run_test(action, spawn, test)?,
+                    None => self.run_spawn(action, spawn)?,
+                }
+            }
+            _ => self.run_in_process(action)?,
+        };
+        self.commit(id, action, key, finished)
+    }
+
+    /// The outputs that the last build left, if nothing that they depend on has changed.
+    fn from_state(
+        &self,
+        id: ActionId,
+        action: &Action,
+        key: &Fingerprint,
+    ) -> Result<Option<Done>, ActionError> {
+        let Some(state) = self.cx.states.get(primary(action)) else { return Ok(None) };
+        let same_outputs = state.outputs.len() == action.outputs.len()
+            && state
+                .outputs
+                .iter()
+                .zip(&action.outputs)
+                .all(|(old, new)| *old.path == *new.exec_path());
+        if state.key != *key || !same_outputs || !self.may_use(action, state.test) {
+            return Ok(None);
+        }
+        let same_boot = *state.boot == **self.cx.boot;
+        let mut placed_anew = !same_boot;
+        let mut outputs = state.outputs.clone();
+        for output in &mut outputs {
+            let intact = self.cx.tree.is_intact(&output.path, &output.value, &output.placed)
+                && (same_boot || self.cx.tree.is_equal(&output.path, &output.value));
+            if !intact {
+                match self.cx.tree.place(&output.path, &output.value, self.cx.store) {
+                    Ok(placed) => output.placed = placed,
+                    Err(PlaceError::Lost(_)) => return Ok(None),
+                    Err(PlaceError::File(error)) => return Err(self.machine(action, &error)),
+                }
+                placed_anew = true;
+            }
+        }
+        let values = outputs.iter().map(|output| output.value.clone()).collect();
+        if placed_anew {
+            let boot = self.cx.boot.clone();
+            let state = ActionState { outputs, boot, ..(*state).clone() };
+            let committed = self.cx.states.commit(primary(action), state);
+            committed.map_err(|error| self.machine(action, &error))?;
+        }
+        self.tally().counts.up_to_date += 1;
+        self.announce(id, How::UpToDate, Duration::ZERO, ActionOutput::default());
+        let test = state.test.map(|test| TestOutcome {
+            state: test,
+            cached: true,
+            duration: state.duration,
+        });
+        Ok(Some(Done { values, test }))
+    }
+
+    /// The outputs of the same action as somebody ran it before.
+    fn from_cache(
+        &self,
+        id: ActionId,
+        action: &Action,
+        key: &Fingerprint,
+    ) -> Result<Option<Done>, ActionError> {
+        let ActionKind::Spawn(spawn) = &action.kind else { return Ok(None) };
+        // Only passed tests are kept in the cache.
+        let test = spawn.test.as_ref().map(|_| TestState::Passed);
+        if !uses_cache(spawn) || !self.may_use(action, test) {
+            return Ok(None);
+        }
+        let found = ActionCache::new(self.cx.store).get(key);
+        let Some(found) = found.map_err(|error| self.machine(action, &error))? else {
+            return Ok(None);
+        };
+        let mut values = Vec::new();
+        for output in &action.outputs {
+            let value = found.outputs.iter().find(|(path, _)| **path == *output.exec_path());
+            let Some((_, value)) = value else { return Ok(None) };
+            values.push(of_kind(output, value.clone()));
+        }
+        let test_outcome =
+            test.map(|state| TestOutcome { state, cached: true, duration: found.duration });
+        let placed = self.place(action, *key, &values, found.duration, test);
+        match placed {
+            Ok(()) => {}
+            Err(PlaceError::Lost(_)) => return Ok(None),
+            Err(PlaceError::File(error)) => return Err(self.machine(action, &error)),
+        }
+        self.tally().counts.cache_hits += 1;
+        self.announce(id, How::CacheHit, found.duration, found.output);
+        Ok(Some(Done { values, test: test_outcome }))
+    }
+
+    /// Publishes what an action made: in the cache, in the output tree, and then in the state log.
+    fn commit(
+        &self,
+        id: ActionId,
+        action: &Action,
+        key: Fingerprint,
+        finished: Finished,
+    ) -> Result<Done, ActionError> {
+        let machine = |error: &FileError| self.machine(action, error);
+        if let ActionKind::Spawn(spawn) = &action.kind
+            && uses_cache(spawn)
+            && matches!(finished.test, None | Some(TestState::Passed))
+        {
+            let paths = action.outputs.iter().map(|output| output.exec_path().into());
+            let result = ActionResult {
+                outputs: paths.zip(finished.values.iter().cloned()).collect(),
+                output: finished.output.clone(),
+                duration: finished.duration,
+            };
+            ActionCache::new(self.cx.store).put(&key, &result).map_err(|e| machine(&e))?;
+        }
+        match self.place(action, key, &finished.values, finished.duration, finished.test) {
+            Ok(()) => {}
+            Err(PlaceError::File(error)) => return Err(machine(&error)),
+            // It was put there a moment ago.
+            Err(PlaceError::Lost(_)) => return Err(ActionError::Lost),
+        }
+        {
+            let mut tally = self.tally();
+            match &action.kind {
+                ActionKind::Spawn(_) => tally.counts.processes += 1,
+                _ => tally.counts.internal += 1,
+            }
+        }
+        self.announce(id, How::Ran, finished.duration, finished.output);
+        let duration = finished.duration;
+        let test = finished.test.map(|state| TestOutcome { state, cached: false, duration });
+        Ok(Done { values: finished.values, test })
+    }
+
+    /// Puts outputs in their places and commits them.
+    fn place(
+        &self,
+        action: &Action,
+        key: Fingerprint,
+        values: &[ArtifactValue],
+        duration: Duration,
+        test: Option<TestState>,
+    ) -> Result<(), PlaceError> {
+        let mut outputs = Vec::new();
+        for (output, value) in action.outputs.iter().zip(values) {
+            let path: Arc<str> = output.exec_path().into();
+            let placed = self.cx.tree.place(&path, value, self.cx.store)?;
+            outputs.push(OutputState { path, value: value.clone(), placed });
+        }
+        // What the action used to write, and nobody writes now, is stale.
+        if let Some(old) = self.cx.states.get(primary(action)) {
+            for output in &old.outputs {
+                if self.cx.plan.generating_path(&output.path).is_none() {
+                    self.cx.tree.remove(&output.path)?;
+                }
+            }
+        }
+        let boot = self.cx.boot.clone();
+        let state = ActionState { key, outputs, boot, duration, test };
+        Ok(self.cx.states.commit(primary(action), state)?)
+    }
+
+    /// Whether an earlier result of this action may be used, as far as it is a test.
+    fn may_use(&self, action: &Action, state: Option<TestState>) -> bool {
+        let ActionKind::Spawn(Spawn { test: Some(test), requirements, .. }) = &action.kind else {
+            return true;
+        };
+        let Some(state) = state else { return false };
+        if requirements.contains_key("external") {
+            return false;
+        }
+        match self.cx.options.test_caching {
+            TestCaching::No => false,
+            TestCaching::Auto => state == TestState::Passed && test.runs == 1,
+            TestCaching::Yes => state != TestState::Timeout,
+        }
+    }
+
+    /// The strategy that runs an action.
+    pub fn strategy(&self, action: &Action) -> &'a dyn Strategy {
+        if is_unconfined(action) { self.cx.local } else { self.cx.sandboxed }
+    }
+
+    /// Marks what makes an artifact as not done: its bytes are gone.
+    pub fn lose(&self, artifact: &Artifact, blob: &Blob) -> ActionError {
+        self.cx.store.forget(blob);
+        if let Some(id) = self.cx.plan.generating(artifact) {
+            let primary = primary(self.cx.plan.action(id));
+            if let Some(state) = self.cx.states.get(primary) {
+                let state = ActionState { key: Fingerprint::default(), ..(*state).clone() };
+                // If even this cannot be written the next build meets the same loss again.
+                let _ = self.cx.states.commit(primary, state);
+            }
+        }
+        ActionError::Lost
+    }
+
+    /// A failure of the machine.
+    pub fn machine(&self, action: &Action, error: &FileError) -> ActionError {
+        self.failed(action, FailureCause::Machine(error.to_string()))
+    }
+
+    /// A failure without a process.
+    pub fn failed(&self, action: &Action, cause: FailureCause) -> ActionError {
+        ActionError::Failed(Box::new(failure(action, cause)))
+    }
+
+    fn announce(&self, action: ActionId, how: How, duration: Duration, output: ActionOutput) {
+        self.cx.events.event(Event::ActionFinished { action, how, duration, output });
+    }
+
+    /// Takes a failure down, and ends the build if it is not to go on.
+    fn report(&self, failure: ActionFailure) {
+        let failure = Arc::new(failure);
+        {
+            let mut tally = self.tally();
+            tally.counts.failed += 1;
+            tally.failures.push(failure.clone());
+        }
+        self.cx.events.event(Event::ActionFailed(failure));
+        if !self.cx.options.keep_going {
+            self.scheduler.stop();
+        }
+    }
+
+    /// Reports a source without a value, once: for the first action that needs it, or else for
+    /// whoever asked for it.
+    fn report_source(&self, artifact: &Artifact, action: Option<&Action>) {
+        if !self.tally().reported.insert(artifact.clone()) {
+            return;
+        }
+        let missing = || FailureCause::SourceMissing {
+            path: artifact.exec_path().to_owned(),
+            label: artifact.owner().clone(),
+        };
+        let cause = match self.sources.get(artifact) {
+            Some(Err(cause)) => cause.clone(),
+            _ => missing(),
+        };
+        self.report(match action {
+            Some(action) => failure(action, cause),
+            None => ActionFailure {
+                owner: artifact.owner().clone(),
+                mnemonic: "Source".into(),
+                message: artifact.exec_path().into(),
+                cause,
+                output: ActionOutput::default(),
+                command: Vec::new(),
+                undeclared: Vec::new(),
+                sandbox: None,
+            },
+        });
+    }
+
+    fn leave_nothing_behind(&self, action: &Action) {
+        for output in &action.outputs {
+            // What cannot be removed is found stale by the next build.
+            let _ = self.cx.tree.remove(output.exec_path());
+        }
+    }
+}
+
+/// The exec path of the output that names an action.
+pub(crate) fn primary(action: &Action) -> &str {
+    action.outputs.first().map_or("", |output| output.exec_path())
+}
+
+/// What to show while an action runs.
+pub(crate) fn message(action: &Action) -> Arc<str> {
+    match &action.progress_message {
+        Some(message) => message.clone(),
+        None => format!("{} {}", action.mnemonic, primary(action)).into(),
+    }
+}
+
+/// A failure of an action without a process.
+fn failure(action: &Action, cause: FailureCause) -> ActionFailure {
+    ActionFailure {
+        owner: action.owner.clone(),
+        mnemonic: action.mnemonic.clone(),
+        message: message(action),
+        cause,
+        output: ActionOutput::default(),
+        command: Vec::new(),
+        undeclared: Vec::new(),
+        sandbox: None,
+    }
+}
+
+/// A value as an output of this kind has it.
+pub(crate) fn of_kind(output: &Artifact, value: ArtifactValue) -> ArtifactValue {
+    match value {
+        ArtifactValue::File(blob) if output.kind() == ArtifactKind::Volatile => {
+            ArtifactValue::Volatile(blob)
+        }
+        value => value,
+    }
+}
+
+fn requirement(action: &Action, name: &str) -> bool {
+    matches!(&action.kind, ActionKind::Spawn(spawn) if spawn.requirements.contains_key(name))
+}
+
+/// Whether an action runs outside the sandbox.
+pub(crate) fn is_unconfined(action: &Action) -> bool {
+    requirement(action, "local") || requirement(action, "no-sandbox")
+}
+
+fn uses_cache(spawn: &Spawn) -> bool {
+    !spawn.requirements.contains_key("no-cache")
+}
+
+/// The number of places that an action takes.
+fn cost(action: &Action) -> usize {
+    let ActionKind::Spawn(spawn) = &action.kind else { return 1 };
+    if spawn.requirements.contains_key("exclusive") {
+        return usize::MAX;
+    }
+    let cpus = spawn.requirements.keys().find_map(|name| name.strip_prefix("cpu:"));
+    cpus.and_then(|number| number.parse().ok()).unwrap_or(1)
+}

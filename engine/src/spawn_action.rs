@@ -1,0 +1,442 @@
+//! Actions that are processes: what they see, and what they leave.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::action::{Action, ActionKind, Spawn};
+use crate::action_key::environment;
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
+use crate::command_line::{expand, quote};
+use crate::event::ActionOutput;
+use crate::executor::{ActionError, Executor, Finished, is_unconfined, message, of_kind, primary};
+use crate::failure::{ActionFailure, FailureCause};
+use crate::files::{self, FileResult, Kind};
+use crate::label::join;
+use crate::sources::{source_path, stays_inside};
+use crate::strategy::{
+    Completed, DeclaredOutput, EXEC_ROOT, Exit, PreparedSpawn, StagedContent, StagedInput,
+};
+use crate::undeclared::find_undeclared;
+
+/// As many links in a row are followed.
+const MAX_LINKS: usize = 16;
+
+impl Executor<'_> {
+    /// Runs a process that is no test.
+    pub(crate) fn run_spawn(
+        &self,
+        action: &Action,
+        spawn: &Spawn,
+    ) -> Result<Finished, ActionError> {
+        let prepared = self.prepare(action, spawn)?;
+        let completed = self.run_prepared(action, &prepared)?;
+        let cause = match completed.exit {
+            Exit::Status(0) => None,
+            Exit::Status(status) => Some(FailureCause::Exit(status)),
+            Exit::Signal(signal) => Some(FailureCause::Signal(signal)),
+            Exit::TimedOut => Some(FailureCause::Timeout(spawn.timeout.unwrap_or_default())),
+            Exit::Cancelled => return Err(ActionError::Interrupted),
+        };
+        if let Some(cause) = cause {
+            return Err(self.process_failed(action, &prepared, &completed, cause));
+        }
+        // Links come first: what they lead to may be an output too, which is then moved away.
+        let is_file = |output: &Artifact| {
+            let path = completed.outputs_root.join(output.exec_path());
+            matches!(files::stat(&path, false), Ok(Some((Kind::File { .. }, _))))
+        };
+        let mut order: Vec<usize> = (0..action.outputs.len()).collect();
+        order.sort_by_key(|index| is_file(&action.outputs[*index]));
+        let mut values = vec![None; action.outputs.len()];
+        for index in order {
+            let output = &action.outputs[index];
+            let value = self.collect(action, &completed, output)?;
+            values[index] = value.map(|value| of_kind(output, value));
+        }
+        let missing: Vec<String> = action
+            .outputs
+            .iter()
+            .zip(&values)
+            .filter(|(_, value)| value.is_none())
+            .map(|(output, _)| output.exec_path().to_owned())
+            .collect();
+        let values = values.into_iter().flatten().collect();
+        if !missing.is_empty() {
+            let cause = FailureCause::OutputsMissing(missing);
+            return Err(self.process_failed(action, &prepared, &completed, cause));
+        }
+        let output = output_of(&completed);
+        Ok(Finished { values, output, duration: completed.wall, test: None })
+    }
+
+    /// Everything that the process of an action is given.
+    pub(crate) fn prepare(
+        &self,
+        action: &Action,
+        spawn: &Spawn,
+    ) -> Result<PreparedSpawn, ActionError> {
+        let mut inputs = Vec::new();
+        for artifact in action.inputs.to_files() {
+            self.stage(action, &artifact, &mut inputs)?;
+        }
+        let command = expand(&spawn.argv, primary(action), &|tree| self.tree_files(tree));
+        for (path, content) in command.param_files {
+            let blob = self.cx.store.put(content.as_bytes(), false);
+            let blob = blob.map_err(|error| self.machine(action, &error))?;
+            inputs.push(StagedInput {
+                path: path.into(),
+                content: StagedContent::Blob {
+                    store_path: self.cx.store.path(&blob),
+                    executable: false,
+                },
+            });
+        }
+        inputs.sort_by(|a, b| a.path.cmp(&b.path));
+        inputs.dedup_by(|a, b| a.path == b.path);
+        let requires = |name: &str| spawn.requirements.contains_key(name);
+        Ok(PreparedSpawn {
+            argv: command.argv,
+            env: environment(spawn),
+            inputs: inputs.into(),
+            outputs: action.outputs.iter().map(declared).collect(),
+            working_directory: String::new(),
+            network: requires("requires-network") && !requires("block-network"),
+            unconfined: is_unconfined(action),
+            timeout: spawn.timeout,
+            keep: self.cx.options.sandbox_debug,
+            merge_output: false,
+        })
+    }
+
+    /// Runs a process to its end.
+    pub(crate) fn run_prepared(
+        &self,
+        action: &Action,
+        prepared: &PreparedSpawn,
+    ) -> Result<Completed, ActionError> {
+        match self.strategy(action).run(prepared, self.cx.cancel) {
+            Ok(completed) => Ok(completed),
+            Err(_) if self.cx.cancel.is_cancelled() => Err(ActionError::Interrupted),
+            Err(error) => Err(self.failed(action, FailureCause::Machine(error.to_string()))),
+        }
+    }
+
+    /// The failure of a process that ran.
+    pub(crate) fn process_failed(
+        &self,
+        action: &Action,
+        prepared: &PreparedSpawn,
+        completed: &Completed,
+        cause: FailureCause,
+    ) -> ActionError {
+        let undeclared = find_undeclared(self.cx.plan, action, &prepared.inputs, completed);
+        ActionError::Failed(Box::new(ActionFailure {
+            owner: action.owner.clone(),
+            mnemonic: action.mnemonic.clone(),
+            message: message(action),
+            cause,
+            output: output_of(completed),
+            command: shown_command(prepared),
+            undeclared,
+            sandbox: completed.kept.clone(),
+        }))
+    }
+
+    /// The files that a tree stands for, relative to it.
+    pub(crate) fn tree_files(&self, tree: &Artifact) -> Option<Vec<Arc<str>>> {
+        match self.value(tree)? {
+            ArtifactValue::Tree(tree) => Some(tree.files().cloned().collect()),
+            _ => None,
+        }
+    }
+
+    /// Adds what is to be seen of an input.
+    fn stage(
+        &self,
+        action: &Action,
+        artifact: &Artifact,
+        to: &mut Vec<StagedInput>,
+    ) -> Result<(), ActionError> {
+        let Some(value) = self.value(artifact) else {
+            return Err(self.no_input(action, artifact));
+        };
+        if let ArtifactValue::RunfilesTree(_) = value {
+            return self.stage_runfiles(action, artifact, to);
+        }
+        self.stage_at(action, artifact, artifact.exec_path(), &value, to)
+    }
+
+    fn stage_at(
+        &self,
+        action: &Action,
+        artifact: &Artifact,
+        path: &str,
+        value: &ArtifactValue,
+        to: &mut Vec<StagedInput>,
+    ) -> Result<(), ActionError> {
+        let staged =
+            |relative: &str, content| StagedInput { path: join(path, relative).into(), content };
+        let blob_content = |relative: &str, blob: &Blob| {
+            let store_path = self.blob_path(action, artifact, relative, blob)?;
+            Ok(StagedContent::Blob { store_path, executable: blob.executable })
+        };
+        match value {
+            ArtifactValue::File(blob) | ArtifactValue::Volatile(blob) => {
+                to.push(staged("", blob_content("", blob)?));
+            }
+            ArtifactValue::Symlink(text) => {
+                to.push(staged("", StagedContent::Symlink(text.clone())));
+            }
+            ArtifactValue::Tree(tree) => {
+                to.push(staged("", StagedContent::Directory));
+                for (relative, entry) in &tree.entries {
+                    let content = match entry {
+                        TreeEntry::File(blob) => blob_content(relative, blob)?,
+                        TreeEntry::Symlink(text) => StagedContent::Symlink(text.clone()),
+                        TreeEntry::Directory => StagedContent::Directory,
+                    };
+                    to.push(staged(relative, content));
+                }
+            }
+            // Runfiles inside runfiles are merged into them when they are made.
+            ArtifactValue::RunfilesTree(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A runfiles tree is seen as a directory of the files themselves; what it has of the machine
+    /// is seen where it is.
+    fn stage_runfiles(
+        &self,
+        action: &Action,
+        tree: &Artifact,
+        to: &mut Vec<StagedInput>,
+    ) -> Result<(), ActionError> {
+        let generating = self.cx.plan.generating(tree).map(|id| &self.cx.plan.action(id).kind);
+        let Some(ActionKind::RunfilesTree(runfiles)) = generating else {
+            return Err(self.no_input(action, tree));
+        };
+        let workspace = &self.cx.plan.workspace;
+        for directory in [tree.exec_path().to_owned(), join(tree.exec_path(), workspace)] {
+            to.push(StagedInput { path: directory.into(), content: StagedContent::Directory });
+        }
+        for artifact in runfiles.system_parts() {
+            self.stage(action, &artifact, to)?;
+        }
+        for (path, artifact) in runfiles.entries(workspace) {
+            let Some(value) = self.value(&artifact) else {
+                return Err(self.no_input(action, &artifact));
+            };
+            self.stage_at(action, &artifact, &join(tree.exec_path(), &path), &value, to)?;
+        }
+        Ok(())
+    }
+
+    /// The path of a blob in the store. If the store has lost it, it is taken from where the
+    /// artifact (or its child `relative`) lies.
+    pub(crate) fn blob_path(
+        &self,
+        action: &Action,
+        artifact: &Artifact,
+        relative: &str,
+        blob: &Blob,
+    ) -> Result<PathBuf, ActionError> {
+        let machine = |error: &files::FileError| self.machine(action, error);
+        if let Some(path) = self.cx.store.take(blob).map_err(|error| machine(&error))? {
+            return Ok(path);
+        }
+        let is_derived = self.cx.plan.generating(artifact).is_some();
+        let lies_at = if is_derived {
+            Some(self.cx.tree.path(artifact.exec_path()))
+        } else {
+            source_path(self.cx.plan, artifact)
+        };
+        if let Some(path) = lies_at {
+            let path = if relative.is_empty() { path } else { path.join(relative) };
+            match self.cx.store.copy_in(&path, blob.executable) {
+                Ok(copied) if copied == *blob => return Ok(self.cx.store.path(blob)),
+                Ok(_) => {}
+                Err(error) if error.is_absent() => {}
+                Err(error) => return Err(machine(&error)),
+            }
+        }
+        if is_derived {
+            return Err(self.lose(artifact, blob));
+        }
+        let path = join(artifact.exec_path(), relative);
+        Err(self.failed(action, FailureCause::ChangedDuringBuild { path }))
+    }
+
+    /// Moves one output into the store; `None` if the process did not make it.
+    pub(crate) fn collect(
+        &self,
+        action: &Action,
+        completed: &Completed,
+        output: &Artifact,
+    ) -> Result<Option<ArtifactValue>, ActionError> {
+        let machine = |error: files::FileError| self.machine(action, &error);
+        let path = completed.outputs_root.join(output.exec_path());
+        let found = files::stat(&path, false).map_err(machine)?;
+        Ok(match (output.kind(), found.map(|(kind, _)| kind)) {
+            (ArtifactKind::Symlink, Some(Kind::Symlink)) => {
+                let text = files::read_link(&path).map_err(machine)?;
+                text.to_str().map(|text| ArtifactValue::Symlink(text.into()))
+            }
+            (ArtifactKind::Tree, Some(Kind::Directory)) => {
+                let mut entries = Vec::new();
+                self.collect_tree(action, completed, output.exec_path(), "", &mut entries)?;
+                Some(ArtifactValue::Tree(Arc::new(TreeValue::new(entries))))
+            }
+            (ArtifactKind::File | ArtifactKind::Volatile, Some(Kind::File { .. })) => {
+                Some(ArtifactValue::File(self.take_file(&path).map_err(machine)?))
+            }
+            (ArtifactKind::File | ArtifactKind::Volatile, Some(Kind::Symlink)) => {
+                let text = files::read_link(&path).map_err(machine)?;
+                self.follow(action, completed, output.exec_path(), &text).map_err(machine)?
+            }
+            _ => None,
+        })
+    }
+
+    /// As in Bazel every file that a process makes can be run.
+    fn take_file(&self, path: &Path) -> FileResult<Blob> {
+        self.cx.store.move_in(path, true)
+    }
+
+    /// Recurses once for each level of directories, which the length of paths keeps few.
+    fn collect_tree(
+        &self,
+        action: &Action,
+        completed: &Completed,
+        tree: &str,
+        relative: &str,
+        entries: &mut Vec<(Arc<str>, TreeEntry)>,
+    ) -> Result<(), ActionError> {
+        let machine = |error: files::FileError| self.machine(action, &error);
+        let dir = completed.outputs_root.join(join(tree, relative));
+        let children = files::read_dir(&dir).map_err(machine)?;
+        if children.is_empty() && !relative.is_empty() {
+            entries.push((relative.into(), TreeEntry::Directory));
+        }
+        for (name, kind) in children {
+            let path = dir.join(&name);
+            let Some(name) = files::utf8(&name) else {
+                let cause = format!("the name of the output `{}` is not UTF-8", path.display());
+                return Err(self.failed(action, FailureCause::Machine(cause)));
+            };
+            let child = join(relative, name);
+            let entry = match kind {
+                Kind::Directory => {
+                    self.collect_tree(action, completed, tree, &child, entries)?;
+                    continue;
+                }
+                Kind::File { .. } => TreeEntry::File(self.take_file(&path).map_err(machine)?),
+                Kind::Symlink => {
+                    let text = files::read_link(&path).map_err(machine)?;
+                    let inside = text.to_str().is_some_and(|text| stays_inside(&child, text));
+                    let followed = if inside {
+                        None
+                    } else {
+                        self.follow(action, completed, &join(tree, &child), &text)
+                            .map_err(machine)?
+                    };
+                    match (followed, text.to_str()) {
+                        (Some(ArtifactValue::File(blob)), _) => TreeEntry::File(blob),
+                        (_, Some(text)) => TreeEntry::Symlink(text.into()),
+                        _ => continue,
+                    }
+                }
+                // Sockets and the like are no content.
+                Kind::Other => continue,
+            };
+            entries.push((child.into(), entry));
+        }
+        Ok(())
+    }
+
+    /// The value of the file that a link leads to: one that the process made, or one of its inputs.
+    fn follow(
+        &self,
+        action: &Action,
+        completed: &Completed,
+        link: &str,
+        text: &Path,
+    ) -> FileResult<Option<ArtifactValue>> {
+        let mut link = link.to_owned();
+        let mut text = text.to_owned();
+        for _ in 0..MAX_LINKS {
+            let inside = [Path::new(EXEC_ROOT), &completed.outputs_root]
+                .iter()
+                .find_map(|root| text.strip_prefix(root).ok().map(Path::to_owned));
+            let dir = link.rsplit_once('/').map_or("", |(dir, _)| dir);
+            let target = match (inside, text.to_str()) {
+                (Some(inside), _) => normal("", inside.to_str().unwrap_or_default()),
+                (None, Some(text)) if text.starts_with('/') => Some(text.to_owned()),
+                (None, Some(text)) => normal(dir, text),
+                (None, None) => None,
+            };
+            let Some(target) = target else { return Ok(None) };
+            if !target.starts_with('/') {
+                let path = completed.outputs_root.join(&target);
+                match files::stat(&path, false)?.map(|(kind, _)| kind) {
+                    Some(Kind::File { .. }) => {
+                        // It may be an output itself, and is not moved away.
+                        let blob = self.cx.store.copy_in(&path, true)?;
+                        return Ok(Some(ArtifactValue::File(blob)));
+                    }
+                    Some(Kind::Symlink) => {
+                        text = files::read_link(&path)?;
+                        link = target;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            let inputs = action.inputs.to_files();
+            let input = inputs.iter().find(|artifact| artifact.exec_path() == target);
+            return Ok(input
+                .and_then(|artifact| self.value(artifact))
+                .filter(|value| matches!(value, ArtifactValue::File(_))));
+        }
+        Ok(None)
+    }
+}
+
+/// An output as a strategy sees it.
+pub(crate) fn declared(output: &Artifact) -> DeclaredOutput {
+    DeclaredOutput { path: output.exec_path().into(), is_tree: output.kind() == ArtifactKind::Tree }
+}
+
+/// What a process wrote.
+fn output_of(completed: &Completed) -> ActionOutput {
+    ActionOutput {
+        stdout: completed.stdout.clone().into(),
+        stderr: completed.stderr.clone().into(),
+    }
+}
+
+/// A command line that a shell would take.
+fn shown_command(prepared: &PreparedSpawn) -> Vec<String> {
+    let variables = prepared.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+    ["env".to_owned(), "-i".to_owned()]
+        .into_iter()
+        .chain(variables)
+        .chain(prepared.argv.iter().map(|arg| quote(arg)))
+        .collect()
+}
+
+/// The path that `text` names as seen from `dir`, without `.` and `..`; `None` if it leads out.
+fn normal(dir: &str, text: &str) -> Option<String> {
+    let mut segments: Vec<&str> = dir.split('/').filter(|segment| !segment.is_empty()).collect();
+    for segment in text.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            segment => segments.push(segment),
+        }
+    }
+    Some(segments.join("/"))
+}

@@ -1,0 +1,191 @@
+//! Undeclared inputs: what a failed action looked for that is there, but was not declared.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::action::Action;
+use crate::failure::UndeclaredInput;
+use crate::files::{self, Kind};
+use crate::label::{Label, PackageId, RepoName, join};
+use crate::plan::Plan;
+use crate::strategy::{Completed, EXEC_ROOT, StagedInput};
+
+/// What the C library says of a file that is not there.
+const NO_SUCH_FILE: &str = "No such file or directory";
+
+/// More are of no help.
+const LIMIT: usize = 10;
+
+/// What the process of `action` missed that exists in the workspace, in one of its repositories,
+/// among the outputs of other actions, or elsewhere on the machine (then without a label).
+pub fn find_undeclared(
+    plan: &Plan,
+    action: &Action,
+    inputs: &[StagedInput],
+    completed: &Completed,
+) -> Vec<UndeclaredInput> {
+    let mut paths: Vec<String> = completed.missed.clone();
+    for output in [&completed.stderr, &completed.stdout] {
+        let text = String::from_utf8_lossy(output);
+        paths.extend(text.lines().filter_map(missed_in_line));
+    }
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        let Some(path) = exec_path(plan, &path) else { continue };
+        if !seen.insert(path.clone()) || is_input(inputs, &path) {
+            continue;
+        }
+        let in_package = join(&action.owner.package().exec_dir(), &path);
+        let undeclared = locate(plan, action, &path).or_else(|| {
+            // Programs are often given names as they stand in the BUILD file.
+            (!is_input(inputs, &in_package)).then(|| locate(plan, action, &in_package)).flatten()
+        });
+        found.extend(undeclared);
+        if found.len() == LIMIT {
+            break;
+        }
+    }
+    found
+}
+
+/// The path in a line such as `cat: pkg/file: No such file or directory`.
+fn missed_in_line(line: &str) -> Option<String> {
+    let (before, after) = line.split_once(NO_SUCH_FILE)?;
+    // Python puts the path after it.
+    let quotes = ['\'', '"', '`', '‘', '’'];
+    let between = |text: &str| {
+        let start = text.find(quotes)?;
+        let rest = text[start..].trim_start_matches(quotes);
+        Some(rest[..rest.find(quotes)?].to_owned())
+    };
+    if let Some(after) = after.strip_prefix(": ") {
+        return between(after).or_else(|| Some(after.trim().to_owned()));
+    }
+    let before = before.trim_end_matches(['(', ' ', ':']);
+    let last = before.rsplit(": ").next()?;
+    let path = between(last)
+        .or_else(|| before.contains(": ").then(|| last.to_owned()))
+        .or_else(|| last.split_whitespace().next_back().map(str::to_owned))?;
+    // `cannot open x`, where nothing marks off the path.
+    let path = match path.rsplit_once(' ') {
+        Some((words, last)) if !words.contains('/') => last.to_owned(),
+        _ => path,
+    };
+    (!path.is_empty()).then_some(path)
+}
+
+/// The path relative to the execution root if it lies below it, else absolute; `None` if it is
+/// none of either.
+fn exec_path(plan: &Plan, path: &str) -> Option<String> {
+    let path = path.strip_prefix("file://").unwrap_or(path);
+    let relative = match path.strip_prefix(EXEC_ROOT) {
+        Some(rest) => rest.strip_prefix('/')?,
+        None if path.starts_with('/') => {
+            // The innermost repository has it.
+            let inside = plan.repositories.iter().filter_map(|(repo, root)| {
+                let rest = Path::new(path).strip_prefix(root).ok()?.to_str()?;
+                Some((rest.len(), PackageId::new(repo.clone(), rest).exec_dir()))
+            });
+            return Some(inside.min().map_or_else(|| path.to_owned(), |(_, path)| path));
+        }
+        None => path,
+    };
+    let mut segments = Vec::new();
+    for segment in relative.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            segment => segments.push(segment),
+        }
+    }
+    (!segments.is_empty()).then(|| segments.join("/"))
+}
+
+/// True for an input, and for a directory with inputs in it.
+fn is_input(inputs: &[StagedInput], path: &str) -> bool {
+    inputs.iter().any(|input| {
+        let rest = input.path.strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
+    let undeclared = |label| Some(UndeclaredInput { path: path.to_owned(), label });
+    if path.starts_with('/') {
+        let exists = files::stat(Path::new(path), true).is_ok_and(|stat| stat.is_some());
+        // The fixed directories of the sandbox are not those of the machine.
+        let is_ours = ["/tmp/", "/proc/", "/dev/", "/rbz/"].iter().any(|p| path.starts_with(p));
+        return if exists && !is_ours { undeclared(None) } else { None };
+    }
+    if path.starts_with("rbz-out/") {
+        let mut parent = path;
+        loop {
+            if let Some(id) = plan.generating_path(parent) {
+                let maker = plan.action(id);
+                let is_own = maker.outputs.iter().any(|o| action.outputs.contains(o));
+                return if is_own { None } else { undeclared(Some(maker.owner.clone())) };
+            }
+            parent = parent.rsplit_once('/')?.0;
+        }
+    }
+    let (repo, inside) = match path.strip_prefix("external/") {
+        Some(rest) => {
+            let (repo, inside) = rest.split_once('/')?;
+            (RepoName::new(repo), inside)
+        }
+        None => (RepoName::main(), path),
+    };
+    let root = plan.repositories.get(&repo)?;
+    let is_file = |path: &Path| matches!(files::stat(path, true), Ok(Some((Kind::File { .. }, _))));
+    if !is_file(&root.join(inside)) {
+        return None;
+    }
+    undeclared(label_of(root, repo, inside, &is_file))
+}
+
+/// The label of a source file: its package is the nearest directory with a BUILD file.
+fn label_of(
+    root: &Path,
+    repo: RepoName,
+    path: &str,
+    is_file: &dyn Fn(&Path) -> bool,
+) -> Option<Label> {
+    let mut package = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    loop {
+        let dir = root.join(package);
+        if is_file(&dir.join("BUILD.bazel")) || is_file(&dir.join("BUILD")) {
+            let name = path[package.len()..].trim_start_matches('/');
+            return Some(PackageId::new(repo, package).label(name));
+        }
+        if package.is_empty() {
+            return None;
+        }
+        package = package.rsplit_once('/').map_or("", |(dir, _)| dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_found_in_what_programs_say() {
+        for (line, path) in [
+            ("cat: pkg/file: No such file or directory", "pkg/file"),
+            ("cat: a file.txt: No such file or directory", "file.txt"),
+            ("cat: pkg/a file: No such file or directory", "pkg/a file"),
+            ("ls: cannot access 'x y': No such file or directory", "x y"),
+            ("/bin/sh: 1: cannot open x: No such file or directory", "x"),
+            ("bash: line 1: ./run.sh: No such file or directory", "./run.sh"),
+            ("a.c:1:10: fatal error: b.h: No such file or directory", "b.h"),
+            ("FileNotFoundError: [Errno 2] No such file or directory: 'd/x.txt'", "d/x.txt"),
+            ("diff: /usr/share/x: No such file or directory", "/usr/share/x"),
+        ] {
+            assert_eq!(missed_in_line(line).as_deref(), Some(path), "{line}");
+        }
+        assert_eq!(missed_in_line("all is well"), None);
+    }
+}
