@@ -308,6 +308,7 @@ impl Project {
             jobs: self.jobs,
             keep_going: self.keep_going,
             sandbox_debug: false,
+            subcommands: false,
             shuffle: None,
             test_caching: self.caching,
         };
@@ -629,6 +630,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         jobs: 1,
         keep_going: false,
         sandbox_debug: false,
+        subcommands: false,
         shuffle: None,
         test_caching: TestCaching::Auto,
     };

@@ -373,17 +373,10 @@ impl<'a> Executor<'a> {
             return Ok(done);
         }
         let finished = match &action.kind {
-            ActionKind::Spawn(spawn) => {
-                self.cx.events.event(Event::ActionStarted {
-                    action: id,
-                    message: message(action),
-                    strategy: strategy.name(),
-                });
-                match &spawn.test {
-                    Some(test) => self.run_test(action, spawn, test)?,
-                    None => self.run_spawn(action, spawn)?,
-                }
-            }
+            ActionKind::Spawn(spawn) => match &spawn.test {
+                Some(test) => self.run_test(id, action, spawn, test)?,
+                None => self.run_spawn(id, action, spawn)?,
+            },
             _ => self.run_in_process(action)?,
         };
         self.commit(id, action, key, finished)

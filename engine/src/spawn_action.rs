@@ -8,11 +8,12 @@ use crate::action_key::environment;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::command_line::{expand, quote};
-use crate::event::ActionOutput;
+use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished, is_unconfined, message, of_kind, primary};
 use crate::failure::{ActionFailure, FailureCause};
 use crate::files::{self, FileResult, Kind};
 use crate::label::join;
+use crate::plan::ActionId;
 use crate::sources::{source_path, stays_inside};
 use crate::strategy::{
     Completed, DeclaredOutput, EXEC_ROOT, Exit, PreparedSpawn, StagedContent, StagedInput,
@@ -26,10 +27,12 @@ impl Executor<'_> {
     /// Runs a process that is no test.
     pub(crate) fn run_spawn(
         &self,
+        id: ActionId,
         action: &Action,
         spawn: &Spawn,
     ) -> Result<Finished, ActionError> {
         let prepared = self.prepare(action, spawn)?;
+        self.announce_start(id, action, &prepared);
         let completed = self.run_prepared(action, &prepared)?;
         let cause = match completed.exit {
             Exit::Status(0) => None,
@@ -68,6 +71,17 @@ impl Executor<'_> {
         }
         let output = output_of(&completed);
         Ok(Finished { values, output, duration: completed.wall, test: None })
+    }
+
+    /// Tells that the process of an action starts now.
+    pub(crate) fn announce_start(&self, id: ActionId, action: &Action, prepared: &PreparedSpawn) {
+        let show = self.cx.options.subcommands;
+        self.cx.events.event(Event::ActionStarted {
+            action: id,
+            message: message(action),
+            strategy: self.strategy(action).name(),
+            command: show.then(|| shown_command(prepared).into()),
+        });
     }
 
     /// Everything that the process of an action is given.
@@ -419,7 +433,7 @@ fn output_of(completed: &Completed) -> ActionOutput {
 /// A command line that a shell would take.
 fn shown_command(prepared: &PreparedSpawn) -> Vec<String> {
     let variables = prepared.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
-    ["env".to_owned(), "-i".to_owned()]
+    ["env".to_owned(), "-".to_owned()]
         .into_iter()
         .chain(variables)
         .chain(prepared.argv.iter().map(|arg| quote(arg)))

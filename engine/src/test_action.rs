@@ -12,6 +12,7 @@ use crate::event::ActionOutput;
 use crate::executor::{ActionError, Executor, Finished};
 use crate::files::{self, Kind};
 use crate::label::join;
+use crate::plan::ActionId;
 use crate::spawn_action::declared;
 use crate::state_log::TestState;
 use crate::strategy::{Completed, DeclaredOutput, EXEC_ROOT, Exit, PreparedSpawn};
@@ -21,11 +22,13 @@ impl Executor<'_> {
     /// Runs one run of one shard of a test, as often as it may be tried.
     pub(crate) fn run_test(
         &self,
+        id: ActionId,
         action: &Action,
         spawn: &Spawn,
         test: &TestRun,
     ) -> Result<Finished, ActionError> {
         let prepared = self.prepare_test(action, spawn, test)?;
+        self.announce_start(id, action, &prepared);
         let mut log = Vec::new();
         let mut attempt = 1;
         let (state, completed) = loop {
