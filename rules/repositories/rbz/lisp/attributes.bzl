@@ -1,0 +1,61 @@
+"""The attributes that all Lisp rules share."""
+
+load(":provider.bzl", "LispInfo")
+
+LISP_COMPILE_ATTRS = {
+    "srcs": attr.label_list(
+        allow_files = [".lisp", ".lsp", ".cl"],
+        doc = "The sources, in the order in which they are loaded.",
+    ),
+    "deps": attr.label_list(
+        providers = [LispInfo],
+        doc = "Lisp targets that are loaded before the sources compile, in this order.",
+    ),
+    "cdeps": attr.label_list(doc = "C and C++ libraries; not supported yet."),
+    "cdeps_at_compile": attr.bool(doc = "Whether `cdeps` are loaded when the sources compile."),
+    "order": attr.string(
+        default = "serial",
+        values = ["serial", "parallel", "multipass"],
+        doc = "Which other sources are loaded before one compiles: `serial`: those before it; " +
+              "`parallel`: none; `multipass`: all.",
+    ),
+    "load": attr.string(
+        default = "source",
+        values = ["source", "fasl", "image"],
+        doc = "How later sources and other targets see the sources before they compile. " +
+              "`source`: loaded by the interpreter, so that everything compiles in parallel; " +
+              "`fasl`: the compiled files are loaded, for code that cannot be loaded as source; " +
+              "`image`: one process compiles and loads file after file, for code whose later " +
+              "files need what compiling the earlier ones left behind.",
+    ),
+    "block_compile": attr.bool(doc = "Whether each source is compiled as one block."),
+    "block_compile_specified_only": attr.bool(
+        doc = "Whether blocks are only what stands between `start-block` and `end-block`.",
+    ),
+    "data": attr.label_list(allow_files = True, doc = "Files that are there when it runs."),
+    "compile_data": attr.label_list(
+        allow_files = True,
+        doc = "Files that are there when this target and those that depend on it compile.",
+    ),
+    "add_features": attr.string_list(
+        doc = "Features for this target and all that depend on it, also in the program.",
+    ),
+    "nowarn": attr.string_list(
+        doc = "Handlers of conditions: names of condition types, or of functions of a condition, " +
+              "read in the package `bazel.warning`.",
+    ),
+    "image": attr.label(
+        executable = True,
+        cfg = "target",
+        doc = "The program that runs the actions in place of the usual image: a `lisp_binary`.",
+    ),
+    "instrument_coverage": attr.int(
+        default = -1,
+        values = [-1, 0, 1],
+        doc = "Whether the code counts what it runs; -1: as the command line says.",
+    ),
+    "dynamic_space_size": attr.string(doc = "Heap of the actions; for programs also of the program."),
+    "control_stack_size": attr.string(doc = "Stack of the actions; for programs also of the program."),
+    "verbose": attr.int(default = 0, values = [0, 1, 2, 3], doc = "How much the driver tells."),
+    "_lisp_toolchain": attr.label(default = Label("@lisp//:toolchain")),
+}

@@ -1,0 +1,134 @@
+;;;; Loading what a compiled file depends on, each target in its own way.
+;;;;
+;;;; A step is a string: `source PATH`, `fasl PATH` or `module NAME`. Sources are loaded by the
+;;;; interpreter: the evaluator that compiles each form is a hundred times slower on macros.
+
+(in-package "RBZ.LOADING")
+
+(define-condition load-failed (error)
+  ((step-text :initarg :step :reader failed-step)
+   (cause :initarg :cause :reader failure-cause))
+  (:documentation "A step failed; what CAUSE is has been printed already.")
+  (:report (lambda (condition stream)
+             (format stream "cannot load ~a: ~a"
+                     (failed-step condition) (condition-text (failure-cause condition))))))
+
+(defun prepare-image ()
+  "Make the image what every file is compiled in: a fresh standard readtable, the interpreter."
+  (setf sb-ext:*evaluator-mode* :interpret
+        *readtable* (copy-readtable nil)
+        *package* (find-package "COMMON-LISP-USER")
+        *random-state* (sb-ext:seed-random-state 0)
+        ;; Fewer collections: a compilation is short, and most of what it makes is garbage.
+        (sb-ext:bytes-consed-between-gcs) (* 200 1024 1024))
+  (when (fboundp '(setf sb-ext:readtable-base-char-preference))
+    (funcall (fdefinition '(setf sb-ext:readtable-base-char-preference)) :both *readtable*))
+  (set-policy (loading-policy)))
+
+(defun set-policy (qualities)
+  "Make QUALITIES, an alist, the policy from here on."
+  (proclaim `(optimize ,@(loop for (quality value) in qualities collect (list quality value)))))
+
+(defun loading-policy ()
+  "The policy under which everything but the compiled file itself is loaded."
+  '((speed 1) (debug 1) (safety 1) (space 1) (compilation-speed 3)))
+
+(defun add-features (names)
+  "Add NAMES to `*features*`, each read upcased in the keyword package unless it has a prefix."
+  (dolist (name names)
+    (pushnew (read-feature name) *features*)))
+
+(defun read-feature (name)
+  "The symbol that the feature NAME stands for; a package that it names is made if need be."
+  (let ((colon (position #\: name)) (*package* (find-package "KEYWORD")) (*read-eval* nil))
+    (cond ((and colon (plusp colon))
+           (let ((package (string-upcase (subseq name 0 colon)))
+                 (symbol (read-from-string (string-left-trim ":" (subseq name colon)))))
+             (intern (symbol-name symbol)
+                     (or (find-package package) (make-package package :use '())))))
+          (t (read-from-string name)))))
+
+(defun load-step (text)
+  "Load what TEXT, a step, names. Warnings are for the handlers of the caller."
+  (let* ((space (position #\Space text))
+         (way (intern (string-upcase (subseq text 0 space)) :keyword))
+         (what (subseq text (1+ space)))
+         (sb-c::*policy* sb-c::*policy*))
+    (handler-bind ((sb-ext:defconstant-uneql #'keep-equal-constant))
+      (ecase way
+        (:source (load-file what :source))
+        (:fasl (load-file what :fasl))
+        (:module (require-module what))))))
+
+(defun load-file (path way)
+  "Load the file at the native PATH, a source or a FASL."
+  (let ((*package* (find-package "COMMON-LISP-USER"))
+        (*readtable* *readtable*))
+    (block nil
+      (handler-bind
+          ((error (lambda (condition)
+                    (unless (typep condition 'load-failed)
+                      (report-load-error path way condition)
+                      (error 'load-failed :step path :cause condition)))))
+        (if (eq way :source)
+            (with-open-file (stream (native-path path) :external-format :utf-8)
+              (load stream))
+            (load (native-path path)))))))
+
+(defun keep-equal-constant (condition)
+  "Keep a constant that is defined again with an equal value."
+  (when (equalp (sb-ext:defconstant-uneql-old-value condition)
+                (sb-ext:defconstant-uneql-new-value condition))
+    (invoke-restart 'continue)))
+
+(defvar *error-reported* nil
+  "True once the error that ends this process was printed.")
+
+(defun report-load-error (path way condition)
+  "Print that loading the file at PATH failed with CONDITION, at its place where one is known."
+  (when (typep condition 'file-error) (note-missing-input condition))
+  (let ((position (and (eq way :source) (stream-position condition))))
+    (cond (position
+           (let ((source (read-source path)))
+             (print-findings (list (make-finding :severity :error :text (condition-text condition)
+                                                 :position position
+                                                 :condition-type (type-text condition)
+                                                 :hint (load-hint way condition)))
+                             source)))
+          (t (print-failure path (format nil "while loading: ~a" (condition-text condition))
+                            :condition condition :hint (load-hint way condition))))))
+
+(defun stream-position (condition)
+  "Where in the file CONDITION, an error of the reader, happened."
+  (when (typep condition '(and stream-error (or reader-error end-of-file)))
+    (ignore-errors (max 0 (1- (file-position (stream-error-stream condition)))))))
+
+(defun load-hint (way condition)
+  "What may help against CONDITION."
+  (cond ((and (eq way :source)
+              (typep condition '(or undefined-function unbound-variable type-error control-error)))
+         "code that runs while it is loaded, or needs what only compilation defines, cannot be loaded as source: load = \"fasl\" in its target loads the compiled file instead")
+        ((typep condition 'sb-ext:package-lock-violation)
+         "the package is locked: write the definition in a package of its own, or unlock it")))
+
+;;; Bundled modules
+
+(defvar *module-providers* sb-ext:*module-provider-functions*
+  "How the implementation itself finds its modules.")
+
+(defun require-module (name)
+  "Load the module NAME that is bundled with the implementation."
+  (let ((sb-ext:*module-provider-functions* *module-providers*)
+        (sb-ext:*evaluator-mode* :compile))
+    (handler-bind ((warning #'muffle-warning))
+      (require name))))
+
+(defun refuse-module (name)
+  "Stand for the implementation's own providers: a module is there only if it is a dependency."
+  (error "the module `~a` is not a dependency of this target: add \"@lisp//:~(~a~)\" to its deps"
+         name name))
+
+(defmacro with-modules-refused (() &body body)
+  "Run BODY with `require` failing for modules that are not loaded yet."
+  `(let ((sb-ext:*module-provider-functions* (list 'refuse-module)))
+     ,@body))

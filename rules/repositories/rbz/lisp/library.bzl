@@ -1,0 +1,37 @@
+"""The rule `lisp_library`."""
+
+load(":attributes.bzl", "LISP_COMPILE_ATTRS")
+load(":compile.bzl", "lisp_compile_srcs")
+load(":provider.bzl", "LispInfo")
+load(":runfiles.bzl", "lisp_runfiles")
+
+def _lisp_library_impl(ctx):
+    attr = ctx.attr
+    compiled = lisp_compile_srcs(
+        ctx,
+        srcs = ctx.files.srcs,
+        deps = attr.deps,
+        cdeps = attr.cdeps,
+        image = attr.image,
+        add_features = attr.add_features,
+        nowarn = attr.nowarn,
+        order = attr.order,
+        compile_data = ctx.files.compile_data,
+        block_compile = attr.block_compile,
+        block_compile_specified_only = attr.block_compile_specified_only,
+        instrument_coverage = attr.instrument_coverage,
+        load = attr.load,
+    )
+    fasls = [compiled.output_fasl] if compiled.output_fasl else []
+    return [
+        DefaultInfo(files = depset(fasls), runfiles = lisp_runfiles(ctx)),
+        OutputGroupInfo(fasl = depset(fasls)),
+        compiled.lisp_info,
+    ]
+
+lisp_library = rule(
+    implementation = _lisp_library_impl,
+    doc = "Lisp sources that other Lisp targets use.",
+    attrs = LISP_COMPILE_ATTRS,
+    provides = [LispInfo],
+)

@@ -1,0 +1,191 @@
+"""Finding SBCL: on PATH and by SBCL_HOME, or where WORKSPACE says."""
+
+_OLDEST = [2, 2, 0]
+
+# What each bundled module requires itself.
+_MODULES = {
+    "asdf": [],
+    "sb-aclrepl": [],
+    "sb-bsd-sockets": ["sb-posix"],
+    "sb-capstone": [],
+    "sb-cltl2": [],
+    "sb-concurrency": [],
+    "sb-cover": ["sb-md5"],
+    "sb-executable": [],
+    "sb-gmp": [],
+    "sb-graph": [],
+    "sb-grovel": ["asdf"],
+    "sb-introspect": [],
+    "sb-md5": [],
+    "sb-mpfr": ["sb-gmp"],
+    "sb-posix": [],
+    "sb-queue": ["sb-concurrency"],
+    "sb-rotate-byte": [],
+    "sb-rt": [],
+    "sb-simd": [],
+    "sb-simple-streams": ["sb-bsd-sockets", "sb-posix"],
+    "sb-sprof": [],
+    "uiop": [],
+}
+
+def _is_file(ctx, path):
+    return ctx.path(path).exists
+
+def _find_program(ctx):
+    """The program, and where it was looked for."""
+    if ctx.attr.path:
+        path = ctx.path(ctx.attr.path)
+        return (path if path.exists else None), ["path = \"%s\" in WORKSPACE" % ctx.attr.path]
+    looked = ["PATH (%s)" % ctx.os.environ.get("PATH", "")]
+    home = ctx.os.environ.get("SBCL_HOME", "")
+    if home:
+        # An SBCL in its own tree: PREFIX/lib/sbcl beside PREFIX/bin/sbcl.
+        looked.append("SBCL_HOME (%s)" % home)
+        for candidate in [home + "/sbcl", home + "/../../bin/sbcl"]:
+            if _is_file(ctx, candidate):
+                return ctx.path(candidate).realpath, looked
+    found = ctx.which("sbcl")
+    return (found.realpath if found else None), looked
+
+def _find_home(ctx, program):
+    """The directory of the core and the modules."""
+    candidates = []
+    home = ctx.attr.home or ctx.os.environ.get("SBCL_HOME", "")
+    if home:
+        candidates.append(home)
+    prefix = program.dirname.dirname
+    candidates += [str(prefix) + "/lib/sbcl", "/usr/local/lib/sbcl", "/usr/lib/sbcl"]
+    for candidate in candidates:
+        if _is_file(ctx, candidate + "/sbcl.core"):
+            return str(ctx.path(candidate).realpath), candidates
+    return None, candidates
+
+def _numbers(version):
+    """The numbers that a version starts with."""
+    numbers = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return numbers
+
+def _missing(ctx, message):
+    ctx.file("BUILD.bazel", """\
+load("@rbz//lisp:toolchain.bzl", "missing_lisp_toolchain")
+
+package(default_visibility = ["//visibility:public"])
+
+[missing_lisp_toolchain(
+    name = name,
+    message = {message},
+) for name in {names}]
+""".format(message = repr(message), names = repr(["toolchain", "sbcl", "core"] + sorted(_MODULES))))
+
+def _list(items):
+    return "[" + ", ".join([repr(item) for item in items]) + "]"
+
+def _sbcl_configure_impl(ctx):
+    program, looked = _find_program(ctx)
+    if not program:
+        _missing(ctx, "no SBCL was found; looked at: %s. Install one (on Debian: apt-get install sbcl), or name it in WORKSPACE: load(\"@rbz//lisp:sbcl_configure.bzl\", \"sbcl_configure\"), sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")" % "; ".join(looked))
+        return
+    home, looked = _find_home(ctx, program)
+    if not home:
+        _missing(ctx, "%s has no sbcl.core; looked in: %s. Set SBCL_HOME, or give home in WORKSPACE" % (program, ", ".join(looked)))
+        return
+    result = ctx.execute([str(program), "--version"])
+    version = result.stdout.strip().split(" ")[-1] if result.return_code == 0 else ""
+    if not version:
+        _missing(ctx, "%s --version failed: %s" % (program, result.stderr.strip()))
+        return
+    if _numbers(version) < _OLDEST:
+        _missing(ctx, "%s is SBCL %s, which is too old: %s or newer is needed" % (program, version, ".".join([str(n) for n in _OLDEST])))
+        return
+
+    launcher = ctx.which("setarch")
+    contrib = home + "/contrib"
+    libraries = [str(path) for path in ctx.dynamic_libraries(str(program))]
+    launcher_libraries = [str(path) for path in ctx.dynamic_libraries(str(launcher))] if launcher else []
+    modules = [
+        module
+        for module in sorted(_MODULES)
+        if _is_file(ctx, contrib + "/" + module + ".fasl")
+    ]
+    lines = ["""\
+load("@rbz//lisp:toolchain.bzl", "lisp_module", "lisp_toolchain")
+
+package(default_visibility = ["//visibility:public"])
+
+system_files(
+    name = "sbcl",
+    srcs = {program},
+)
+
+system_files(
+    name = "libraries",
+    srcs = {libraries},
+)
+
+system_files(
+    name = "core",
+    srcs = {core},
+)
+
+system_files(
+    name = "launcher",
+    srcs = {launcher},
+)
+
+system_files(
+    name = "contrib",
+    trees = {contrib},
+)
+
+lisp_toolchain(
+    name = "toolchain",
+    core = {core_path},
+    files = [
+        ":contrib",
+        ":core",
+        ":launcher",
+        ":libraries",
+        ":sbcl",
+    ],
+    home = {home},
+    launcher = {launcher_path},
+    program = {program_path},
+    runtime_files = [":libraries"],
+    version = {version},
+)
+""".format(
+        program = _list([str(program)]),
+        program_path = repr(str(program)),
+        libraries = _list(libraries),
+        core = _list([home + "/sbcl.core"]),
+        core_path = repr(home + "/sbcl.core"),
+        home = repr(home),
+        launcher = _list(([str(launcher)] if launcher else []) + launcher_libraries),
+        launcher_path = repr(str(launcher) if launcher else ""),
+        contrib = _list([contrib] if _is_file(ctx, contrib) else []),
+        version = repr(version),
+    )]
+    for module in modules:
+        lines.append("""
+lisp_module(
+    name = {name},
+    module = {name},
+    deps = {deps},
+)
+""".format(name = repr(module), deps = _list([":" + dep for dep in _MODULES[module] if dep in modules])))
+    ctx.file("BUILD.bazel", "".join(lines))
+
+sbcl_configure = repository_rule(
+    implementation = _sbcl_configure_impl,
+    doc = "The SBCL of this machine as a repository: `:toolchain`, `:sbcl`, `:core`, and its modules.",
+    attrs = {
+        "path": attr.string(doc = "The program; by default the first `sbcl` on PATH."),
+        "home": attr.string(doc = "The directory of its core and modules; by default SBCL_HOME or beside the program."),
+    },
+    environ = ["PATH", "SBCL_HOME"],
+    local = True,
+)

@@ -1,0 +1,169 @@
+"""The Lisp implementation as a target: its program, its files, and the driver that actions run."""
+
+load(":provider.bzl", "LispInfo")
+
+LispToolchainInfo = provider(
+    doc = "A Lisp implementation.",
+    fields = {
+        "program": "Absolute path of the implementation's program.",
+        "launcher": "Arguments before the program: what turns address-space randomisation off.",
+        "home": "The directory of its core and modules, SBCL_HOME.",
+        "driver": "The core that every Lisp action runs.",
+        "files": "Depset of everything that an action needs of the implementation.",
+        "runtime_files": "Depset of what a program that was built needs of the machine when it runs.",
+        "version": "Version of the implementation.",
+    },
+)
+
+def _system_program(path, launcher):
+    """The executable of an action and its first arguments."""
+    if launcher:
+        return launcher, ["-R", path]
+    return path, []
+
+def _lisp_toolchain_impl(ctx):
+    attr = ctx.attr
+    system = depset(transitive = [target[DefaultInfo].files for target in attr.files])
+    driver = ctx.actions.declare_file(ctx.label.name + ".core")
+    executable, arguments = _system_program(attr.program, attr.launcher)
+    ctx.actions.run(
+        mnemonic = "LispDriver",
+        progress_message = "Compiling the Lisp driver",
+        executable = executable,
+        arguments = arguments + [
+            "--noinform",
+            "--core",
+            attr.core,
+            "--no-sysinit",
+            "--no-userinit",
+            "--disable-debugger",
+            "--load",
+            ctx.file._build.path,
+            "--end-toplevel-options",
+            driver.path,
+        ] + [source.path for source in ctx.files._sources],
+        inputs = depset([ctx.file._build] + ctx.files._sources, transitive = [system]),
+        outputs = [driver],
+        env = {"SBCL_HOME": attr.home},
+    )
+    return [
+        DefaultInfo(files = depset([driver])),
+        LispToolchainInfo(
+            program = attr.program,
+            launcher = attr.launcher,
+            home = attr.home,
+            driver = driver,
+            files = depset([driver], transitive = [system]),
+            runtime_files = depset(transitive = [
+                target[DefaultInfo].files
+                for target in attr.runtime_files
+            ]),
+            version = attr.version,
+        ),
+    ]
+
+lisp_toolchain = rule(
+    implementation = _lisp_toolchain_impl,
+    doc = "An SBCL on this machine.",
+    attrs = {
+        "program": attr.string(mandatory = True, doc = "Absolute path of the program."),
+        "core": attr.string(mandatory = True, doc = "Absolute path of its core."),
+        "home": attr.string(mandatory = True, doc = "Absolute path of the directory of its modules."),
+        "launcher": attr.string(doc = "Absolute path of `setarch`."),
+        "version": attr.string(doc = "What the program says its version is."),
+        "files": attr.label_list(doc = "Everything that an action needs of it."),
+        "runtime_files": attr.label_list(doc = "What a built program needs when it runs."),
+        "_build": attr.label(
+            default = Label("//lisp/driver:build.lisp"),
+            allow_single_file = True,
+        ),
+        "_sources": attr.label(default = Label("//lisp/driver:sources"), allow_files = True),
+    },
+)
+
+def _missing_lisp_toolchain_impl(ctx):
+    fail(ctx.attr.message)
+
+missing_lisp_toolchain = rule(
+    implementation = _missing_lisp_toolchain_impl,
+    doc = "Stands for an implementation that was not found: an error for whoever needs it.",
+    attrs = {
+        "message": attr.string(mandatory = True, doc = "What to tell the user."),
+    },
+)
+
+def _lisp_module_impl(ctx):
+    infos = [dep[LispInfo] for dep in ctx.attr.deps]
+    step = ["module " + ctx.attr.module]
+    nothing = depset(order = "postorder")
+    return [
+        DefaultInfo(),
+        LispInfo(
+            fasls = nothing,
+            srcs = nothing,
+            hashes = nothing,
+            warnings = nothing,
+            features = nothing,
+            compile_data = depset(),
+            cc_info = None,
+            loads = depset(step, transitive = [info.loads for info in infos], order = "postorder"),
+            load_inputs = depset(),
+            core_loads = depset(
+                step,
+                transitive = [info.core_loads for info in infos],
+                order = "postorder",
+            ),
+        ),
+    ]
+
+lisp_module = rule(
+    implementation = _lisp_module_impl,
+    doc = "A module that comes with the implementation.",
+    attrs = {
+        "module": attr.string(mandatory = True, doc = "The argument of `require`."),
+        "deps": attr.label_list(providers = [LispInfo], doc = "Modules that it requires."),
+    },
+)
+
+def run_lisp(ctx, toolchain, command, parameters, inputs, outputs, mnemonic, progress_message, image = None, runtime_options = []):
+    """Registers an action that the driver does.
+
+    Args:
+      ctx: the rule's context.
+      toolchain: a LispToolchainInfo.
+      command: what to do: `compile`, `concat` or `core`.
+      parameters: `Args` with a line for each parameter.
+      inputs: depset of what the action reads besides the toolchain.
+      outputs: what it writes.
+      mnemonic: the kind of action.
+      progress_message: what to show while it runs.
+      image: a program to run in place of the driver, as a FilesToRunProvider.
+      runtime_options: options of the Lisp runtime.
+    """
+    parameters.set_param_file_format("multiline")
+    parameters.use_param_file("@%s", use_always = True)
+    env = {"SBCL_HOME": toolchain.home}
+    if image:
+        program = image.executable.path
+        runtime = []
+        env["LISP_MAIN"] = "rbz.driver:main"
+    else:
+        program = toolchain.program
+        runtime = [
+            "--core",
+            toolchain.driver.path,
+            "--noinform",
+            "--disable-ldb",
+            "--lose-on-corruption",
+        ] + runtime_options + ["--end-runtime-options"]
+    executable, arguments = _system_program(program, toolchain.launcher)
+    ctx.actions.run(
+        mnemonic = mnemonic,
+        progress_message = progress_message,
+        executable = executable,
+        arguments = arguments + runtime + [command, parameters],
+        inputs = depset(transitive = [inputs, toolchain.files]),
+        tools = [image] if image else [],
+        outputs = outputs,
+        env = env,
+    )
