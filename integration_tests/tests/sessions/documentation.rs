@@ -105,15 +105,22 @@ fn the_rules_reference_has_every_public_attribute() {
 }
 
 #[test]
-fn the_example_of_a_workspace_file_loads() {
+fn the_example_of_a_workspace_file_loads_and_its_repositories_work() {
+    let build = r#"
+genrule(name = "o", outs = ["o.txt"], cmd = "perl -e 'print 6 * 7' > $@")
+lisp_library(name = "l", srcs = ["l.lisp"], deps = ["@trivial_features"])
+"#;
     let ws = workspace()
         .file("WORKSPACE", &read(in_repository("WORKSPACE.example")))
-        .file("BUILD", "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"touch $@\")\n")
+        .file("BUILD", build)
+        .file("l.lisp", "(defun f () #+little-endian 1)\n")
         .file("third_party/BUILD", "")
         .file("third_party/split-sequence.BUILD", "")
         .file("tools/BUILD", "")
+        .file("tools/dependencies.bzl", "def dependencies():\n    pass\n")
         .build();
     ws.rbz("build //...").run();
+    assert_eq!(ws.read("rbz-bin/o.txt"), "42");
 }
 
 #[test]
