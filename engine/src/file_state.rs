@@ -244,6 +244,14 @@ impl FileState {
         })
     }
 
+    /// Forgets what was answered about `directory` and everything below it, since it was made anew.
+    pub fn forget_below(&self, directory: &Path) {
+        write_lock(&self.stats).retain(|path, _| !path.starts_with(directory));
+        write_lock(&self.digests).retain(|path, _| !path.starts_with(directory));
+        write_lock(&self.contents).retain(|path, _| !path.starts_with(directory));
+        write_lock(&self.listings).retain(|path, _| !path.starts_with(directory));
+    }
+
     /// Asks for the digests of many files at once, by all processors; [`Self::digest`] then answers.
     pub fn prefetch_digests(&self, paths: &[PathBuf]) {
         paths.par_iter().for_each(|path| {

@@ -17,6 +17,8 @@ use starlark::eval::Evaluator;
 use crate::function_index::FunctionIndex;
 use crate::map_each::MapEachCache;
 use crate::package_builder::PackageBuilder;
+use crate::repository_context::RepositoryStage;
+use crate::repository_declaration::DeclaredRepositories;
 
 /// The evaluation of one module, BUILD file or function.
 #[derive(ProvidesStaticType)]
@@ -33,6 +35,10 @@ pub enum Stage {
     Module(ModuleStage),
     /// Evaluating a BUILD file.
     Package(Box<RefCell<PackageBuilder>>),
+    /// Evaluating WORKSPACE, or a function for it.
+    Workspace(Arc<DeclaredRepositories>),
+    /// Running the implementation of a repository rule.
+    Repository(Arc<RepositoryStage>),
     /// Running the implementation of a rule, or a function for one.
     Analysis(AnalysisStage),
 }
@@ -131,6 +137,9 @@ impl Evaluation {
         match (self.calling_file(eval), &self.stage) {
             (Some(file), _) => Ok(file.package().clone()),
             (None, Stage::Module(module)) => Ok(module.label.package().clone()),
+            (None, Stage::Workspace(_) | Stage::Repository(_)) => {
+                Ok(PackageId::new(RepoName::main(), ""))
+            }
             (None, Stage::Package(package)) => Ok(package.borrow().id.clone()),
             (None, Stage::Analysis(analysis)) => Ok(analysis.label.package().clone()),
         }
@@ -144,6 +153,10 @@ impl Evaluation {
                 "`{what}` can only be called while a BUILD file is loaded, not at the top level of a .bzl file"
             ))
             .hint("call it in a function, and the function in a BUILD file")
+            .into()),
+            Stage::Workspace(_) | Stage::Repository(_) => Err(Diagnostic::user(format!(
+                "`{what}` can only be called while a BUILD file is loaded, not for a WORKSPACE file"
+            ))
             .into()),
             Stage::Analysis(_) => Err(Diagnostic::user(format!(
                 "`{what}` can only be called while a BUILD file is loaded, not in the implementation of a rule"

@@ -15,9 +15,11 @@ use crate::evaluation::Evaluation;
 use crate::label_value::label_functions;
 use crate::native_rule::native_rules;
 use crate::package_functions::package_functions;
+use crate::repository_rule::repository_rule_functions;
 use crate::rule_value::rule_functions;
 use crate::select_value::select_functions;
 use crate::starlark_error;
+use crate::workspace_functions::{repository_functions, workspace_file_functions};
 
 /// What is predeclared in the files of one repository.
 pub struct GlobalSet {
@@ -31,15 +33,18 @@ impl GlobalSet {
     pub fn new(prelude: Option<&FrozenModule>) -> GlobalSet {
         let mut bzl = language()
             .with(rule_functions)
+            .with(repository_rule_functions)
             .with(crate::analysis_globals::analysis_functions)
             .with_namespace("attr", attr_members);
         bzl.namespace("native", |native| {
             native_functions(native);
+            repository_functions(native);
             add_module(native, prelude);
         });
         let mut build = language().with(native_functions);
         add_module(&mut build, prelude);
-        GlobalSet { bzl: bzl.build(), build: build.build(), workspace: language().build() }
+        let workspace = language().with(workspace_file_functions).with(repository_functions);
+        GlobalSet { bzl: bzl.build(), build: build.build(), workspace: workspace.build() }
     }
 
     /// The globals of files of one kind.

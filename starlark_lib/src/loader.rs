@@ -1,25 +1,30 @@
 //! The loader: modules, packages and repositories of one session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{Event, EventSink};
-use rbz_engine::file_state::{Dependency, FileState};
+use rbz_engine::file_state::{Dependency, EntryKind, FileState};
 use rbz_engine::label::{Label, PackageId, RepoName};
 use starlark::values::{OwnedFrozenValue, ValueLike};
 
 use crate::evaluation::SessionNames;
+use crate::glob::{IgnoredDirectories, SharedIgnored};
 use crate::globals::GlobalSet;
 use crate::loader_options::LoaderOptions;
 use crate::module::{LoadedModule, Modules};
 use crate::native_rule;
+use crate::nearest;
 use crate::package::{Package, Target};
 use crate::package_loader::{self, LoadedPackage};
-use crate::repositories::RepositoryRoot;
+use crate::repositories::{MadeRepositories, RepositoryRoot};
+use crate::repository_declaration::DeclaredRepositories;
 use crate::rule::{RuleRef, RuleSchema};
 use crate::rule_value::FrozenStarlarkRule;
+use crate::source_tree::SourceTree;
+use crate::workspace;
 
 /// What all threads of a session share.
 pub struct Shared {
@@ -29,15 +34,22 @@ pub struct Shared {
     pub(crate) modules: Modules,
     language: GlobalSet,
     with_prelude: OnceLock<Result<GlobalSet, Box<Diagnostic>>>,
+    pub(crate) declared: Arc<DeclaredRepositories>,
+    pub(crate) made: MadeRepositories,
+    ignored_in_main: OnceLock<SharedIgnored>,
+    /// For evaluations, which own what they use.
+    pub(crate) me: Weak<Shared>,
 }
 
 type PackageCell = Arc<OnceLock<Result<Arc<LoadedPackage>, Box<Diagnostic>>>>;
 
 /// Loads whatever analysis asks for. Shared by all threads.
 pub struct Loader {
-    shared: Shared,
+    shared: Arc<Shared>,
     packages: Mutex<HashMap<PackageId, PackageCell>>,
     threads: rayon::ThreadPool,
+    /// What questions outside of any package relied on.
+    noted: Mutex<HashSet<Dependency>>,
 }
 
 /// Evaluation recurses; the stack is only reserved, not used, where it does not.
@@ -60,21 +72,56 @@ impl Shared {
     }
 
     fn is_shipped(&self, repo: &RepoName) -> bool {
-        self.options.shipped.contains_key(repo)
+        self.options.shipped.contains_key(repo) && self.declared.get(repo).is_none()
     }
 
-    /// Where the files of a repository lie.
+    /// What is predeclared without the prelude.
+    pub fn language(&self) -> &GlobalSet {
+        &self.language
+    }
+
+    /// Where the files of a repository lie. It is made now if it was not.
     pub fn repository(&self, repo: &RepoName) -> Result<Arc<RepositoryRoot>, Box<Diagnostic>> {
         if repo.is_main() {
             return Ok(Arc::new(RepositoryRoot::plain(self.options.workspace_root.clone())));
         }
+        if let Some(declaration) = self.declared.get(repo) {
+            return self.made.root(&declaration, self);
+        }
         if let Some(path) = self.options.shipped.get(repo) {
             return Ok(Arc::new(RepositoryRoot::plain(path.clone())));
         }
-        Err(Box::new(
-            Diagnostic::user(format!("there is no repository `{repo}`"))
-                .hint("declare it in the WORKSPACE file"),
-        ))
+        let declared = self.declared.all();
+        let names = declared
+            .iter()
+            .map(|declaration| declaration.name.as_str())
+            .chain(self.options.shipped.keys().map(RepoName::as_str));
+        let diagnostic = Diagnostic::user(format!("there is no repository `{repo}`"))
+            .hint("declare it in the WORKSPACE file");
+        Err(Box::new(nearest::hinted(diagnostic, repo.as_str(), names)))
+    }
+
+    /// The path of the source file that `label` names.
+    pub fn file_path(&self, label: &Label) -> Result<PathBuf, Box<Diagnostic>> {
+        let root = self.repository(&label.package().repo)?;
+        let path = root.directory.join(label.repo_relative_path());
+        match self.files.stat(&path).map(|stat| stat.kind()) {
+            Ok(EntryKind::Absent) => Err(Box::new(Diagnostic::user(format!(
+                "there is no file `{}`, that `{label}` names",
+                rbz_engine::label::join(&label.package().exec_dir(), label.name())
+            )))),
+            Ok(_) => Ok(path),
+            Err(error) => Err(Box::new(Diagnostic::machine(error.to_string()))),
+        }
+    }
+
+    /// The directories of a repository that hold no sources of its own.
+    pub fn ignored(&self, repo: &RepoName) -> Result<SharedIgnored, Box<Diagnostic>> {
+        if repo.is_main() {
+            return Ok(self.ignored_in_main.get().cloned().unwrap_or_default());
+        }
+        let root = self.repository(repo)?.directory.clone();
+        Ok(Arc::new(IgnoredDirectories { root, listed: vec![] }))
     }
 
     /// The file that `text` in a `load` statement of the package `from` names.
@@ -101,15 +148,40 @@ impl Loader {
             .map_err(|error| {
                 Box::new(Diagnostic::machine(format!("cannot start threads: {error}")))
             })?;
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|me| Shared {
             options,
             files,
             session: Arc::new(SessionNames::new(events)),
             modules: Modules::default(),
             language: GlobalSet::new(None),
             with_prelude: OnceLock::new(),
-        };
-        Ok(Loader { shared, packages: Mutex::default(), threads })
+            declared: Arc::default(),
+            made: MadeRepositories::default(),
+            ignored_in_main: OnceLock::new(),
+            me: me.clone(),
+        });
+        threads.install(|| {
+            let mut tree = SourceTree::new(shared.files.clone());
+            let root = shared.options.workspace_root.clone();
+            let listed = workspace::ignored_directories(&root, &mut tree)?;
+            // Set here, once, before anybody asks.
+            let _ = shared.ignored_in_main.set(Arc::new(IgnoredDirectories { root, listed }));
+            shared.made.note(tree.dependencies().iter().cloned());
+            shared.made.note(workspace::evaluate(&shared)?);
+            workspace::declare_defaults(&shared)
+        })?;
+        Ok(Loader { shared, packages: Mutex::default(), threads, noted: Mutex::default() })
+    }
+
+    /// What all threads of the session share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Notes what a question outside of any package relied on.
+    pub(crate) fn note_dependencies(&self, tree: &SourceTree) {
+        let mut noted = self.noted.lock().unwrap_or_else(|poison| poison.into_inner());
+        noted.extend(tree.dependencies().iter().cloned());
     }
 
     /// The threads on which Starlark is to be evaluated: their stacks are large.
@@ -181,7 +253,7 @@ impl Loader {
     fn no_such_target(&self, label: &Label, package: &Package) -> Diagnostic {
         let diagnostic = Diagnostic::user(format!("there is no target `{label}`"));
         let names = package.targets.keys().map(|name| &**name);
-        crate::nearest::hinted(diagnostic, label.name(), names)
+        nearest::hinted(diagnostic, label.name(), names)
     }
 
     /// The module `label`.
@@ -220,6 +292,8 @@ impl Loader {
             .filter_map(|cell| cell.get()?.as_ref().ok())
             .flat_map(|package| package.dependencies.iter().cloned())
             .chain(self.shared.modules.dependencies())
+            .chain(self.shared.made.dependencies())
+            .chain(self.noted.lock().unwrap_or_else(|poison| poison.into_inner()).iter().cloned())
             .collect();
         all.sort();
         all.dedup();

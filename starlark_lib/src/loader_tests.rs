@@ -54,7 +54,10 @@ impl Workspace {
             shipped: BTreeMap::new(),
             prelude: None,
             default_repositories: None,
-            environment: BTreeMap::new(),
+            environment: BTreeMap::from([(
+                "PATH".to_owned(),
+                format!("{}:/usr/bin:/bin", self.root().join("bin").display()),
+            )]),
         };
         Loader::open(options, files, Arc::new(events)).unwrap()
     }
@@ -109,4 +112,170 @@ fn a_rule_makes_targets_for_itself_its_sources_and_its_outputs() {
     assert!(!rule.attrs.contains_key("order"));
     let Configurable::Plain(AttrValue::LabelList(srcs)) = &rule.attrs["srcs"] else { panic!() };
     assert_eq!(srcs[1].to_string(), "//a:none.txt");
+}
+
+/// A workspace whose package `a` has this BUILD file, and a package `rules` with [`RULES`].
+fn with_build(text: &str) -> Workspace {
+    let build = format!("load(\"//rules:defs.bzl\", \"thing\")\n{text}");
+    Workspace::new(&[("rules/BUILD", ""), ("rules/defs.bzl", RULES), ("a/BUILD", &build)])
+}
+
+fn names(package: &Package) -> Vec<&str> {
+    package.targets.keys().map(|name| &**name).collect()
+}
+
+fn labels(loader: &Loader, patterns: &[&str], directory: &str) -> (Vec<String>, Vec<String>) {
+    let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let expansion = loader.expand(&patterns, directory);
+    (
+        expansion.targets.keys().map(ToString::to_string).collect(),
+        expansion.errors.iter().map(ToString::to_string).collect(),
+    )
+}
+
+#[test]
+fn a_glob_stays_in_its_package_and_is_sorted() {
+    let workspace = with_build(
+        r#"print(glob(["**/*.txt", "odd[*]?.txt"], exclude = ["**/no*.txt"]))
+print(glob(["*"], exclude_directories = 0, exclude = ["*.txt"]))
+print(subpackages(include = ["**"]))
+"#,
+    );
+    for file in ["b.txt", "a.txt", "d/c.txt", "d/no1.txt", "sub/x.txt", "odd[*]?.txt"] {
+        workspace.write(&format!("a/{file}"), "");
+    }
+    workspace.write("a/sub/BUILD", "");
+    workspace.package("a").unwrap();
+    let printed = workspace.printed.lock().unwrap().clone();
+    assert_eq!(
+        printed,
+        [
+            r#"a/BUILD:2:1: ["a.txt", "b.txt", "d/c.txt", "odd[*]?.txt"]"#,
+            r#"a/BUILD:3:1: ["BUILD", "d"]"#,
+            r#"a/BUILD:4:1: ["sub"]"#,
+        ]
+    );
+}
+
+#[test]
+fn patterns_mean_what_they_mean_in_bazel() {
+    let thing = "load(\"//rules:defs.bzl\", \"thing\")\n";
+    let workspace = Workspace::new(&[
+        ("WORKSPACE", "workspace(name = \"w\")"),
+        (".rbzignore", "ignored\n"),
+        ("rules/BUILD", ""),
+        ("rules/defs.bzl", RULES),
+        (
+            "a/BUILD",
+            &format!(
+                "{thing}thing(name = \"a\", srcs = [\"f.txt\"])\nthing(name = \"m\", tags = [\"manual\"])"
+            ),
+        ),
+        ("a/f.txt", ""),
+        ("a/b/BUILD", &format!("{thing}thing(name = \"x\")")),
+        ("ignored/BUILD", "broken("),
+    ]);
+    let loader = workspace.loader();
+    for (patterns, directory, expected) in [
+        (&["//..."] as &[&str], "", &["//a:a", "//a/b:x"] as &[&str]),
+        (&["..."], "a", &["//a:a", "//a/b:x"]),
+        (&["//a"], "", &["//a:a"]),
+        (&["//a:all"], "", &["//a:a"]),
+        (&["//a:*"], "", &["//a:a", "//a:f.txt"]),
+        (&[":m"], "a", &["//a:m"]),
+        (&["a", "m"], "a", &["//a:a", "//a:m"]),
+        (&["a/b:x"], "", &["//a/b:x"]),
+        (&["a/f.txt"], "", &["//a:f.txt"]),
+        (&["@w//a/b:all"], "", &["//a/b:x"]),
+        (&["//...", "-//a/b/..."], "", &["//a:a"]),
+        (&["//...", "-//a:a"], "", &["//a/b:x"]),
+    ] {
+        let (found, errors) = labels(&loader, patterns, directory);
+        assert_eq!(
+            (found.as_slice(), errors.len()),
+            (&expected.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>()[..], 0),
+            "{patterns:?} {errors:?}"
+        );
+    }
+    assert_eq!(&*loader.workspace_name(), "w");
+}
+
+#[test]
+fn a_package_that_does_not_load_leaves_the_others() {
+    let workspace = with_build("thing(name = \"x\")");
+    workspace.write("b/BUILD", "nonsense(");
+    let (found, errors) = labels(&workspace.loader(), &["//..."], "");
+    assert_eq!(found, ["//a:x"]);
+    assert_eq!(errors.len(), 1);
+}
+
+#[test]
+fn repositories_are_where_workspace_says() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x.txt"), "").unwrap();
+    let workspace = Workspace::new(&[
+        ("other/BUILD", "exports_files([\"y\"])"),
+        ("other/y", ""),
+        ("third/x.BUILD", "exports_files([\"x.txt\"])"),
+        ("third/BUILD", ""),
+    ]);
+    workspace.write(
+        "WORKSPACE",
+        &format!(
+            "workspace(name = \"w\")\nlocal_repository(name = \"other\", path = \"other\")\nnew_local_repository(name = \"x\", path = \"{}\", build_file = \"//third:x.BUILD\")\n",
+            outside.path().display()
+        ),
+    );
+    let loader = workspace.loader();
+    let package = |repo: &str| loader.package(&PackageId::new(RepoName::new(repo), "")).unwrap();
+    assert_eq!(names(&package("other")), ["y"]);
+    assert_eq!(names(&package("x")), ["x.txt"]);
+    assert_eq!(loader.repository_root(&RepoName::new("x")).unwrap(), outside.path());
+    let error = loader.package(&PackageId::new(RepoName::new("othr"), "")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no repository `@othr`\nhint: declare it in the WORKSPACE file\nhint: did you mean `other`?"
+    );
+}
+
+const REPOSITORY_RULE: &str = r#"
+def _impl(ctx):
+    print("made")
+    tool = ctx.which("tool")
+    ctx.file("BUILD", "exports_files(['%s'])" % ctx.attr.word)
+    ctx.file("note", "%s %s %s" % (tool, ctx.os.environ.get("FLAVOUR", "plain"), ctx.path("BUILD").exists))
+    r = ctx.execute([ctx.which("sh"), "-c", "echo out; exit 3"])
+    ctx.file("result", "%d %s" % (r.return_code, r.stdout.strip()))
+made = repository_rule(implementation = _impl, attrs = {"word": attr.string(mandatory = True)})
+"#;
+
+#[test]
+fn a_repository_rule_runs_again_exactly_when_what_it_looked_at_changed() {
+    let workspace = Workspace::new(&[
+        ("WORKSPACE", "load(\"//:r.bzl\", \"made\")\nmade(name = \"r\", word = \"hello\")\n"),
+        ("BUILD", ""),
+        ("r.bzl", REPOSITORY_RULE),
+    ]);
+    let made = |workspace: &Workspace| {
+        let loader = workspace.loader();
+        let package = loader.package(&PackageId::new(RepoName::new("r"), "")).unwrap();
+        let root = loader.repository_root(&RepoName::new("r")).unwrap();
+        let note = std::fs::read_to_string(root.join("note")).unwrap();
+        let result = std::fs::read_to_string(root.join("result")).unwrap();
+        let count = workspace.printed.lock().unwrap().len();
+        (names(&package).join(" "), note, result, count)
+    };
+    let (targets, note, result, count) = made(&workspace);
+    assert_eq!((&*targets, &*note, &*result, count), ("hello", "None plain True", "3 out", 1));
+    assert_eq!(made(&workspace).3, 1);
+    // A program of that name appears where the rule had looked.
+    workspace.write("bin/tool", "#!/bin/sh\n");
+    use std::os::unix::fs::PermissionsExt;
+    let tool = workspace.root().join("bin/tool");
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_, note, _, count) = made(&workspace);
+    assert_eq!((note, count), (format!("{} plain True", tool.display()), 2));
+    workspace
+        .write("WORKSPACE", "load(\"//:r.bzl\", \"made\")\nmade(name = \"r\", word = \"bye\")\n");
+    assert_eq!(made(&workspace).0, "bye");
 }

@@ -10,6 +10,7 @@ use rbz_engine::label::{self, Label, PackageId};
 use starlark::eval::Evaluator;
 
 use crate::attr::{AttrValue, Configurable, SelectPart};
+use crate::glob::{self, GlobSpec, SharedIgnored};
 use crate::package::{Package, Target, TargetKind, Visibility, VisibilityRule};
 use crate::rule::RuleSchema;
 use crate::source_tree::SourceTree;
@@ -27,6 +28,10 @@ pub struct PackageBuilder {
     pub tree: SourceTree,
     /// What `package()` set.
     pub defaults: PackageDefaults,
+    /// Directories that globs do not enter.
+    pub ignored: SharedIgnored,
+    /// Every glob with the identity of its result.
+    pub globs: Vec<(GlobSpec, Fingerprint)>,
     targets: IndexMap<Arc<str>, Target>,
     /// The schema of each rule target, for questions about its labels and for `existing_rules`.
     schemas: IndexMap<Arc<str>, Arc<RuleSchema>>,
@@ -95,13 +100,21 @@ pub fn visibility_rule(label: &Label) -> Result<Option<VisibilityRule>, Diagnost
 
 impl PackageBuilder {
     /// An empty package.
-    pub fn new(id: PackageId, build_file: &str, directory: PathBuf, tree: SourceTree) -> Self {
+    pub fn new(
+        id: PackageId,
+        build_file: &str,
+        directory: PathBuf,
+        tree: SourceTree,
+        ignored: SharedIgnored,
+    ) -> Self {
         PackageBuilder {
             id,
             build_file: build_file.into(),
             directory,
             tree,
             defaults: PackageDefaults::default(),
+            ignored,
+            globs: Vec::new(),
             targets: IndexMap::new(),
             schemas: IndexMap::new(),
         }
@@ -158,6 +171,13 @@ impl PackageBuilder {
             self.targets.shift_remove(name);
         }
         self.add(name, TargetKind::SourceFile, visibility, declaration, None)
+    }
+
+    /// The paths that a glob means, sorted.
+    pub fn glob(&mut self, spec: GlobSpec) -> Result<Vec<String>, Diagnostic> {
+        let found = glob::glob(&spec, &self.directory, &mut self.tree, &self.ignored)?;
+        self.globs.push((spec, glob_fingerprint(&found)));
+        Ok(found)
     }
 
     /// The targets so far.
@@ -248,6 +268,15 @@ fn plain_labels(value: &AttrValue, to: &mut Vec<Label>) {
         }
         _ => {}
     }
+}
+
+/// The identity of a glob's result.
+pub fn glob_fingerprint(found: &[String]) -> Fingerprint {
+    let mut builder = FingerprintBuilder::new("glob");
+    found.iter().for_each(|path| {
+        builder.str(path);
+    });
+    builder.finish()
 }
 
 /// The identity of what a target is, apart from where it stands.

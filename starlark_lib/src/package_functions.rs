@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::label::PackageId;
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
+use starlark::values::dict::AllocDict;
 use starlark::values::list::{ListRef, UnpackList};
-use starlark::values::none::NoneType;
-use starlark::values::{Value, ValueLike};
+use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::{Heap, Value, ValueLike};
 
 use crate::attr::AttrValue;
 use crate::evaluation::Evaluation;
+use crate::glob::{GlobKind, GlobSpec, check_pattern};
 use crate::instantiation;
 use crate::label_value::{StarlarkLabel, label_from};
-use crate::package::Visibility;
-use crate::package_builder::Declaration;
+use crate::package::{
+    PackageGroup, PackagePattern, Target, TargetKind, Visibility, VisibilityRule,
+};
+use crate::package_builder::{Declaration, PackageBuilder};
+use crate::plain_attribute;
+use crate::workspace_functions;
 
 fn user_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(Diagnostic::user(message).into())
@@ -43,6 +50,80 @@ fn strings(value: Value, what: &str) -> anyhow::Result<Vec<Arc<str>>> {
 
 fn given<'v>(value: Option<Value<'v>>) -> Option<Value<'v>> {
     value.filter(|value| !value.is_none())
+}
+
+fn run_glob(
+    spec: GlobSpec,
+    allow_empty: bool,
+    function: &str,
+    eval: &Evaluator,
+) -> anyhow::Result<Vec<String>> {
+    for pattern in spec.include.iter().chain(&spec.exclude) {
+        check_pattern(pattern)?;
+    }
+    let shown = spec.include.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>();
+    let excluded = !spec.exclude.is_empty();
+    let found = Evaluation::of(eval)?.package(function)?.borrow_mut().glob(spec)?;
+    if found.is_empty() && !allow_empty {
+        let but = if excluded { " that is not excluded" } else { "" };
+        let message = format!("`{function}` finds nothing{but}: {}", shown.join(", "));
+        return Err(Diagnostic::user(message)
+            .hint("if that is as it should be, say `allow_empty = True`")
+            .into());
+    }
+    Ok(found)
+}
+
+/// One entry of `packages` of a package group.
+fn package_pattern(
+    text: &str,
+    evaluation: &Evaluation,
+    from: &PackageId,
+) -> Result<PackagePattern, Diagnostic> {
+    let (exclude, path) = match text.strip_prefix('-') {
+        Some(path) => (true, path),
+        None => (false, text),
+    };
+    if path == "public" {
+        return Ok(PackagePattern { exclude, rule: VisibilityRule::Public });
+    }
+    let wrong = |reason: &str| Diagnostic::user(format!("`{text}` names no packages: {reason}"));
+    if !path.starts_with("//") && !path.starts_with('@') {
+        return Err(wrong("it must start with `//` or `@`").hint("`//pkg`, `//pkg/...` or `//...`"));
+    }
+    if path.contains(':') {
+        return Err(wrong("it is a label of a target").hint("`//pkg`, `//pkg/...` or `//...`"));
+    }
+    let (path, below) = match path.strip_suffix("...") {
+        Some(path) => (path.strip_suffix('/').filter(|p| !p.ends_with('/')).unwrap_or(path), true),
+        None => (path, false),
+    };
+    // A label in the package says which repository and directory are meant.
+    let label = evaluation
+        .session
+        .parse_label(&format!("{path}:x"), from)
+        .map_err(|error| wrong(&error.reason))?;
+    let package = label.package().clone();
+    let rule = match below {
+        true => VisibilityRule::Subpackages(package),
+        false => VisibilityRule::Package(package),
+    };
+    Ok(PackagePattern { exclude, rule })
+}
+
+/// A rule target as `existing_rule` shows it.
+fn described<'v>(target: &Target, package: &PackageBuilder, heap: Heap<'v>) -> Option<Value<'v>> {
+    let TargetKind::Rule(rule) = &target.kind else { return None };
+    let mut entries = vec![
+        ("kind".to_owned(), heap.alloc(rule.rule.name())),
+        ("name".to_owned(), heap.alloc(target.label.name())),
+    ];
+    for (name, value) in &rule.attrs {
+        if &**name != "name" {
+            entries.push((name.to_string(), plain_attribute::value(value, &package.id, heap)));
+        }
+    }
+    Some(heap.alloc(AllocDict(entries)))
 }
 
 /// `package` and its like.
@@ -132,6 +213,89 @@ pub fn package_functions(builder: &mut GlobalsBuilder) {
             package.borrow_mut().export_file(label.name(), visibility.clone(), &declaration)?;
         }
         Ok(NoneType)
+    }
+
+    /// The files of the package that match one of the patterns, sorted.
+    fn glob<'v>(
+        #[starlark(default = UnpackList::default())] include: UnpackList<String>,
+        #[starlark(default = UnpackList::default())] exclude: UnpackList<String>,
+        #[starlark(default = NoneOr::None)] exclude_directories: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = false)] allow_empty: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<Vec<String>> {
+        let files_only = exclude_directories.into_option().is_none_or(|value| value.to_bool());
+        let kind = if files_only { GlobKind::Files } else { GlobKind::FilesAndDirectories };
+        let spec = GlobSpec { include: include.items, exclude: exclude.items, kind };
+        run_glob(spec, allow_empty, "glob", eval)
+    }
+
+    /// The nearest packages below this one whose paths match one of the patterns, sorted.
+    fn subpackages<'v>(
+        #[starlark(require = named)] include: UnpackList<String>,
+        #[starlark(require = named, default = UnpackList::default())] exclude: UnpackList<String>,
+        #[starlark(require = named, default = false)] allow_empty: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<Vec<String>> {
+        let kind = GlobKind::Subpackages;
+        let spec = GlobSpec { include: include.items, exclude: exclude.items, kind };
+        run_glob(spec, allow_empty, "subpackages", eval)
+    }
+
+    /// A set of packages, to be named in `visibility`.
+    fn package_group<'v>(
+        #[starlark(require = named)] name: &str,
+        #[starlark(require = named, default = UnpackList::default())] packages: UnpackList<String>,
+        #[starlark(require = named, default = UnpackList::default())] includes: UnpackList<
+            Value<'v>,
+        >,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let evaluation = Evaluation::of(eval)?;
+        let package = evaluation.package("package_group")?;
+        let declaration = Declaration::of_call(eval, &package.borrow().build_file);
+        let id = package.borrow().id.clone();
+        let includes = includes.items.into_iter().map(|item| label_from(item, evaluation, &id));
+        let group = PackageGroup {
+            includes: includes.collect::<anyhow::Result<_>>()?,
+            packages: packages
+                .items
+                .iter()
+                .filter(|text| *text != "private")
+                .map(|text| package_pattern(text, evaluation, &id))
+                .collect::<Result<_, _>>()?,
+        };
+        // Anybody may refer to a group.
+        let public = Visibility { rules: vec![VisibilityRule::Public] };
+        let kind = TargetKind::PackageGroup(group);
+        package.borrow_mut().add(name, kind, public, &declaration, None)?;
+        Ok(NoneType)
+    }
+
+    /// The attributes of the rule target `name` of this package, as a dict; None if there is none.
+    fn existing_rule<'v>(
+        #[starlark(require = pos)] name: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<Value<'v>> {
+        let heap = eval.heap();
+        if let Some(found) = workspace_functions::existing_repository(name, eval)? {
+            return Ok(found);
+        }
+        let package = Evaluation::of(eval)?.package("existing_rule")?.borrow();
+        let target = package.targets().get(name);
+        Ok(target.and_then(|target| described(target, &package, heap)).unwrap_or(Value::new_none()))
+    }
+
+    /// The attributes of all rule targets of this package so far, by name.
+    fn existing_rules<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
+        let heap = eval.heap();
+        if let Some(all) = workspace_functions::existing_repositories(eval)? {
+            return Ok(all);
+        }
+        let package = Evaluation::of(eval)?.package("existing_rules")?.borrow();
+        let rules = package.targets().iter().filter_map(|(name, target)| {
+            Some((name.to_string(), described(target, &package, heap)?))
+        });
+        Ok(heap.alloc(AllocDict(rules.collect::<Vec<_>>())))
     }
 
     /// Names the kinds of licenses; not checked.

@@ -40,7 +40,8 @@ pub fn load(id: &PackageId, shared: &Shared) -> Result<LoadedPackage, Box<Diagno
     let loads = load_statements(&ast, &label, shared)?;
     let loaded = shared.modules.loaded_by(&loads, shared)?;
     let directory = root.directory.join(&*id.path);
-    let builder = PackageBuilder::new(id.clone(), &shown, directory, tree);
+    let builder =
+        PackageBuilder::new(id.clone(), &shown, directory, tree, shared.ignored(&id.repo)?);
     let evaluation = Evaluation {
         session: shared.session.clone(),
         stage: Stage::Package(Box::new(builder.into())),

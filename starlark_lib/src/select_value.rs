@@ -77,6 +77,14 @@ fn operand<'v>(value: Value<'v>) -> Vec<PartGen<Value<'v>>> {
     }
 }
 
+/// `select(dict, no_match_error)`.
+pub fn select<'v>(dict: Value<'v>, no_match_error: &str, heap: Heap<'v>) -> Value<'v> {
+    let no_match_error = no_match_error.to_owned();
+    heap.alloc(StarlarkSelect {
+        parts: vec![PartGen { value: dict, is_select: true, no_match_error }],
+    })
+}
+
 /// `left + right`, at least one of them a `select`.
 pub fn concatenate<'v>(left: Value<'v>, right: Value<'v>, heap: Heap<'v>) -> Value<'v> {
     let mut parts = operand(left);

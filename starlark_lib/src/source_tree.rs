@@ -57,6 +57,18 @@ impl SourceTree {
         Ok(content)
     }
 
+    /// The digest of the file at `path`.
+    pub fn digest(&mut self, path: &Path) -> Result<Digest, Diagnostic> {
+        self.dependencies.push(Dependency::on_content(path, &self.files).map_err(machine_error)?);
+        self.files.digest(path).map_err(machine_error)
+    }
+
+    /// Notes that a variable of the environment has this value.
+    pub fn note_variable(&mut self, name: &str, value: Option<&String>) {
+        self.dependencies
+            .push(Dependency::Environment { name: name.to_owned(), value: value.cloned() });
+    }
+
     /// The BUILD file of the directory, if it is a package.
     pub fn build_file(&mut self, directory: &Path) -> Result<Option<PathBuf>, Diagnostic> {
         for name in BUILD_FILES {

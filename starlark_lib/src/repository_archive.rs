@@ -1,0 +1,109 @@
+//! Fetched archives: checked by their digest, then unpacked.
+
+use std::path::{Path, PathBuf};
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::file_state::{Dependency, EntryKind};
+
+use crate::archive::{self, Format};
+use crate::loader::Shared;
+use crate::repository_declaration::ArchiveSource;
+use crate::source_tree::SourceTree;
+
+/// Unpacks the archive into `directory`. Returns what that relied on.
+pub fn fetch(
+    source: &ArchiveSource,
+    directory: &Path,
+    shared: &Shared,
+) -> Result<Vec<Dependency>, Box<Diagnostic>> {
+    let mut tree = SourceTree::new(shared.files.clone());
+    let path = find(&source.urls, &mut tree)?;
+    check(&path, &source.sha256, &mut tree)?;
+    let format = match source.format.is_empty() {
+        true => Format::of(&path.to_string_lossy()),
+        false => Format::of(&source.format),
+    };
+    format
+        .and_then(|format| archive::unpack(&path, format, &source.strip_prefix, directory))
+        .map_err(|error| Box::new(Diagnostic::user(error.to_string())))?;
+    Ok(tree.dependencies().to_vec())
+}
+
+/// The first of the files that is there.
+pub fn find(urls: &[String], tree: &mut SourceTree) -> Result<PathBuf, Box<Diagnostic>> {
+    for url in urls {
+        let path = local_path(url)?;
+        if tree.kind(&path)? == EntryKind::File {
+            return Ok(path);
+        }
+    }
+    let shown: Vec<String> = urls.iter().map(|url| format!("`{url}`")).collect();
+    Err(Box::new(Diagnostic::user(format!("there is no file at {}", shown.join(" or ")))))
+}
+
+/// The path that a URL means.
+fn local_path(url: &str) -> Result<PathBuf, Box<Diagnostic>> {
+    let Some(path) = url.strip_prefix("file://") else {
+        return Err(Box::new(
+            Diagnostic::user(format!(
+                "`{url}` cannot be fetched: nothing is loaded from the network"
+            ))
+            .hint("fetch it yourself, and give its path as `file:///…`"),
+        ));
+    };
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    if !path.starts_with('/') {
+        return Err(Box::new(Diagnostic::user(format!(
+            "`{url}` is no URL of a file: it is `file://` and an absolute path"
+        ))));
+    }
+    Ok(PathBuf::from(unescaped(path)))
+}
+
+/// A path with `%20` and its like as the characters that they mean.
+fn unescaped(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut result = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let code = (bytes[at] == b'%')
+            .then(|| path.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code {
+            Some(byte) => {
+                result.push(byte);
+                at += 3;
+            }
+            None => {
+                result.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&result).into_owned()
+}
+
+/// Checks the digest of a fetched file.
+pub fn check(path: &Path, sha256: &str, tree: &mut SourceTree) -> Result<(), Box<Diagnostic>> {
+    let found = tree.digest(path)?.to_hex();
+    if sha256.is_empty() {
+        return Err(Box::new(
+            Diagnostic::user(format!(
+                "the archive `{}` is not pinned by a `sha256`",
+                path.display()
+            ))
+            .hint(format!("if it is the right one, add `sha256 = \"{found}\"`")),
+        ));
+    }
+    if !sha256.eq_ignore_ascii_case(&found) {
+        return Err(Box::new(
+            Diagnostic::user(format!(
+                "the archive `{}` is not the one that was declared: its sha256 is `{found}`, not `{sha256}`",
+                path.display()
+            ))
+            .hint("somebody changed the archive, or the `sha256` belongs to another one"),
+        ));
+    }
+    Ok(())
+}
