@@ -61,6 +61,12 @@ pub struct Running {
 impl Connection {
     /// Starts an init that confines, in the best way that the machine allows.
     pub fn confined(session: &Session) -> Result<Connection, StrategyError> {
+        let connection = Self::best(session);
+        session.remove_trial();
+        connection
+    }
+
+    fn best(session: &Session) -> Result<Connection, StrategyError> {
         let by_user = match Self::start(Mode::UserNamespaces, session.base()) {
             Ok(connection) => return Ok(connection),
             Err(error) => error,

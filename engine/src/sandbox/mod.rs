@@ -29,7 +29,7 @@ mod writable;
 
 pub use connection::{SandboxKind, probe};
 pub use init::maybe_become_init;
-pub use sandboxed::Sandboxed;
+pub use sandboxed::{Sandboxed, Ways};
 
 pub(crate) use connection::Connection;
 pub(crate) use message::{Mode, Request};

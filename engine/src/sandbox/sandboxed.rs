@@ -27,11 +27,28 @@ pub struct Sandboxed {
     /// What the first process started; its error is kept too, as it will not go away.
     state: Mutex<Option<Result<Arc<State>, Arc<StrategyError>>>>,
     local: Local,
-    forced: Option<Mode>,
+    ways: Ways,
+}
+
+/// Which of the ways that a machine may lack are used where it has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// Without them only root can confine processes.
+    pub user_namespaces: bool,
+    /// Without them inputs that lie beside outputs are copied.
+    pub overlay: bool,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Ways { user_namespaces: true, overlay: true }
+    }
 }
 
 struct State {
     connection: Connection,
+    /// Whether the execution root is an overlay.
+    overlay: bool,
     trees: Arc<TreePool>,
     system_trees: SystemTrees,
     session: Arc<Session>,
@@ -45,14 +62,13 @@ impl Sandboxed {
             directory: directory.to_owned(),
             state: Mutex::new(None),
             local: Local::new(directory),
-            forced: None,
+            ways: Ways::default(),
         }
     }
 
-    /// Like [`Sandboxed::new`], but uses namespaces as root does where user namespaces are
-    /// forbidden, even if they are not.
-    pub fn with_root_namespaces(directory: &Path) -> Sandboxed {
-        Sandboxed { forced: Some(Mode::RootNamespaces), ..Sandboxed::new(directory) }
+    /// Like [`Sandboxed::new`], but does without what a lesser machine would lack.
+    pub fn on_a_machine_with(directory: &Path, ways: Ways) -> Sandboxed {
+        Sandboxed { ways, ..Sandboxed::new(directory) }
     }
 
     /// What the machine allows.
@@ -77,16 +93,17 @@ impl Sandboxed {
 
     fn start(&self) -> Result<State, StrategyError> {
         let session = Session::open(&self.directory)?;
-        let connection = match self.forced {
-            None => Connection::confined(&session)?,
-            Some(mode) => Connection::start(mode, session.base())?,
+        let connection = match self.ways.user_namespaces {
+            true => Connection::confined(&session)?,
+            false => Connection::start(Mode::RootNamespaces, session.base())?,
         };
+        let overlay = self.ways.overlay && connection.overlay();
         SystemTrees::remove_old(&session);
         let trees = TreePool::new(session.clone()).map_err(|error| StrategyError {
             what: "prepare the input trees".into(),
             reason: error.to_string(),
         })?;
-        Ok(State { connection, trees, system_trees: SystemTrees::default(), session })
+        Ok(State { connection, overlay, trees, system_trees: SystemTrees::default(), session })
     }
 }
 
@@ -115,7 +132,7 @@ impl State {
             reason: error.to_string(),
         })?;
         let upper = scratch.path().join(part::UPPER);
-        let (tree, writable) = if self.connection.overlay() {
+        let (tree, writable) = if self.overlay {
             (self.trees.get(&inputs).map_err(failed)?, Writable::Everywhere)
         } else {
             let directories = writable::directories(spawn);

@@ -75,6 +75,12 @@ impl Session {
         &self.base
     }
 
+    /// Removes what the init needed only to find out what the machine allows.
+    pub fn remove_trial(&self) {
+        // If something stays, the next session removes it.
+        let _ = remove_tree(&self.base.join(TRIAL));
+    }
+
     /// When it was opened, in seconds.
     pub fn opened(&self) -> i64 {
         self.opened
@@ -198,4 +204,54 @@ fn remove_flattened(path: &Path) -> io::Result<()> {
         fs::remove_dir(&directory)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{OFlag, open, openat};
+    use nix::sys::stat::{Mode, mkdirat};
+
+    #[test]
+    fn no_depth_is_too_deep_to_remove() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        make_directory(&top).unwrap();
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut at = open(&top, flags, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            mkdirat(&at, "directory", Mode::S_IRWXU).unwrap();
+            at = openat(&at, "directory", flags, Mode::empty()).unwrap();
+        }
+        remove_tree(&top).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (outside, top) = (directory.path().join("outside"), directory.path().join("top"));
+        for path in [&outside, &top, &top.join("closed")] {
+            make_directory(path).unwrap();
+        }
+        fs::write(outside.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, top.join("closed/link")).unwrap();
+        fs::set_permissions(top.join("closed"), Permissions::from_mode(0)).unwrap();
+        remove_flattened(&top).unwrap();
+        assert!(!top.exists() && outside.join("file").exists());
+    }
+
+    #[test]
+    fn a_session_is_taken_over_only_when_its_process_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Session::open(directory.path()).unwrap();
+        let second = Session::open(directory.path()).unwrap();
+        assert_ne!(first.base(), second.base());
+        let left = first.base().join(SCRATCH).join("0");
+        fs::create_dir(&left).unwrap();
+        let base = first.base().to_owned();
+        drop(first);
+        assert_eq!(Session::open(directory.path()).unwrap().base(), base);
+        assert!(!left.exists());
+    }
 }

@@ -347,3 +347,108 @@ fn changes<'a>(old: &'a [StagedInput], new: &'a [StagedInput]) -> impl Iterator<
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::PathBuf;
+
+    struct Store(tempfile::TempDir);
+
+    impl Store {
+        fn new() -> Store {
+            let store = Store(tempfile::tempdir().unwrap());
+            fs::create_dir(store.tree()).unwrap();
+            store
+        }
+
+        fn tree(&self) -> PathBuf {
+            self.0.path().join("tree")
+        }
+
+        fn file(&self, path: &str, content: &str) -> StagedInput {
+            let store_path = self.0.path().join(content);
+            if !store_path.exists() {
+                fs::write(&store_path, content).unwrap();
+            }
+            let content = StagedContent::Blob { store_path, executable: false };
+            StagedInput { path: path.into(), content }
+        }
+    }
+
+    #[test]
+    fn only_the_difference_is_linked() {
+        let store = Store::new();
+        let mut tree = Tree::new(&store.tree(), Staging::Links).unwrap();
+        let path = |number: usize| format!("p{:03}/f{number}", number / 50);
+        let mut inputs: Vec<_> = (0..5000).map(|number| store.file(&path(number), "x")).collect();
+        inputs.sort_by(|a, b| a.path.cmp(&b.path));
+        tree.update(&inputs).unwrap();
+        assert_eq!(tree.made(), 5000);
+        tree.update(&inputs).unwrap();
+        assert_eq!(tree.made(), 5000);
+
+        inputs[7] = store.file(&inputs[7].path.clone(), "other");
+        inputs.remove(100);
+        let added = store.file("zzz/new", "x");
+        inputs.push(added);
+        assert_eq!(tree.distance(&inputs), 3);
+        tree.update(&inputs).unwrap();
+        assert_eq!(tree.made(), 5002);
+        assert_eq!(fs::read_to_string(store.tree().join(&*inputs[7].path)).unwrap(), "other");
+    }
+
+    #[test]
+    fn links_are_files_of_the_store_and_copies_are_not() {
+        for (staging, shared) in [(Staging::Links, true), (Staging::Copies, false)] {
+            let store = Store::new();
+            let input = store.file("a/b", "content");
+            let mut tree = Tree::new(&store.tree(), staging).unwrap();
+            tree.update(std::slice::from_ref(&input)).unwrap();
+            let there = fs::metadata(store.tree().join("a/b")).unwrap();
+            let stored = fs::metadata(store.0.path().join("content")).unwrap();
+            assert_eq!(there.ino() == stored.ino(), shared);
+            if !shared {
+                assert_eq!((there.mtime(), there.mode() & 0o777), (FIXED_TIME, 0o444));
+            }
+            assert_eq!(fs::metadata(store.tree().join("a")).unwrap().mtime(), FIXED_TIME);
+            assert_eq!(fs::metadata(store.tree()).unwrap().mtime(), FIXED_TIME);
+        }
+    }
+
+    #[test]
+    fn a_file_with_too_many_names_is_copied() {
+        let store = Store::new();
+        let mut inputs = vec![];
+        // What ext4 allows for one file is 65,000; other file systems allow more or less.
+        for number in 0..70_000 {
+            inputs.push(store.file(&format!("f{number:06}"), "x"));
+        }
+        let mut tree = Tree::new(&store.tree(), Staging::Links).unwrap();
+        tree.update(&inputs).unwrap();
+        for path in ["f000000", "f069999"] {
+            assert_eq!(fs::read_to_string(store.tree().join(path)).unwrap(), "x");
+        }
+    }
+
+    #[test]
+    fn directories_go_with_their_last_file() {
+        let store = Store::new();
+        let mut tree = Tree::new(&store.tree(), Staging::Links).unwrap();
+        let directory = StagedInput { path: "d".into(), content: StagedContent::Directory };
+        let all = [
+            store.file("a/b/c/d", "x"),
+            store.file("a/e", "x"),
+            directory.clone(),
+            store.file("d/f", "x"),
+        ];
+        tree.update(&all).unwrap();
+        tree.update(&[store.file("a/e", "x"), directory]).unwrap();
+        assert!(!store.tree().join("a/b").exists());
+        assert!(store.tree().join("a/e").exists() && store.tree().join("d").is_dir());
+        tree.update(&[]).unwrap();
+        assert_eq!(fs::read_dir(store.tree()).unwrap().count(), 0);
+    }
+}

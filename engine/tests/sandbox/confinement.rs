@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::sandbox::{Sandboxed, Ways};
 use rbz_engine::strategy::{Exit, StagedContent, StagedInput};
 
 use crate::runner::Test;
@@ -163,7 +163,9 @@ fn root_namespaces_do_the_same() {
         println!("skipped: only root can make namespaces without a user namespace");
         return;
     }
-    let workshop = Workshop::with(|directory| Arc::new(Sandboxed::with_root_namespaces(directory)));
+    let ways = Ways { user_namespaces: false, ..Ways::default() };
+    let workshop =
+        Workshop::with(|directory| Arc::new(Sandboxed::on_a_machine_with(directory, ways)));
     let before = workshop.store();
     let spawn = workshop
         .script(

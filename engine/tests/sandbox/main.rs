@@ -1,8 +1,8 @@
 //! The sandbox with real processes: what they see, what they leave, and how they end.
 
-mod bench;
 mod confinement;
 mod endings;
+mod measure;
 mod outside;
 mod paths;
 mod runner;
@@ -10,8 +10,10 @@ mod workshop;
 
 fn main() {
     rbz_engine::sandbox::maybe_become_init();
-    if std::env::args().nth(1).is_some_and(|word| word == "--victim") {
-        return endings::victim();
+    match std::env::args().nth(1).as_deref() {
+        Some("--victim") => return endings::victim(),
+        Some("--measure") => return measure::measure(),
+        _ => {}
     }
-    runner::run(&[confinement::TESTS, endings::TESTS, outside::TESTS, paths::TESTS, bench::TESTS]);
+    runner::run(&[confinement::TESTS, endings::TESTS, outside::TESTS, paths::TESTS]);
 }

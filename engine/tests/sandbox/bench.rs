@@ -1,3 +1,0 @@
-//! bench.
-use crate::runner::Test;
-pub const TESTS: &[Test] = &[];
