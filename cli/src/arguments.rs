@@ -76,6 +76,22 @@ pub enum RawCommand {
     Init(PlainArguments),
 }
 
+impl RawCommand {
+    /// Its name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RawCommand::Build(_) => "build",
+            RawCommand::Test(_) => "test",
+            RawCommand::Run(_) => "run",
+            RawCommand::Clean(_) => "clean",
+            RawCommand::Info(_) => "info",
+            RawCommand::Help(_) => "help",
+            RawCommand::Version(_) => "version",
+            RawCommand::Init(_) => "init",
+        }
+    }
+}
+
 /// Arguments of the commands that load and build.
 #[derive(Args, Debug, Clone)]
 #[command(args_override_self = true)]
@@ -212,6 +228,9 @@ pub struct BuildOptions {
     /// Shows the files of at most this many targets
     #[arg(long, default_value = "1", value_name = "N")]
     pub show_result: usize,
+    /// Writes what happens to this file, one JSON object to a line
+    #[arg(long, value_name = "FILE")]
+    pub build_event_json_file: Option<PathBuf>,
 }
 
 /// Options for tests.

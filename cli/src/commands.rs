@@ -1,7 +1,10 @@
 //! The commands of `rbz`, one module each.
 
+pub mod build;
 pub mod clean;
 pub mod help;
 pub mod info;
 pub mod init;
+pub mod run;
+pub mod test;
 pub mod version;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::command_error::CommandError;
 use crate::request::Display;
 
 /// What a message is.
@@ -57,14 +58,20 @@ impl Console {
         Console { display, drawn: 0 }
     }
 
+    /// The console, with nothing drawn left in its place.
+    pub fn take(&mut self) -> Console {
+        let drawn = std::mem::take(&mut self.drawn);
+        Console { display: self.display, drawn }
+    }
+
     /// How it shows messages.
     pub fn display(&self) -> Display {
         self.display
     }
 
     /// `text` in `style`, if there are colours.
-    pub fn paint(&self, style: Style, text: &str) -> String {
-        if self.display.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    fn paint(&self, style: Style, text: &str) -> String {
+        paint(self.display.color, style, text)
     }
 
     /// Shows a message.
@@ -125,16 +132,23 @@ impl Console {
     }
 }
 
+/// `text` in `style`, if there are colours.
+pub fn paint(color: bool, style: Style, text: &str) -> String {
+    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
 fn write(bytes: &[u8]) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(bytes).and_then(|()| stderr.flush());
 }
 
 /// Writes data to stdout. A reader that went away is no error; any other failure is.
-pub fn write_data(text: &str) -> io::Result<()> {
+pub fn write_data(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        result => result.map_err(|error| {
+            CommandError::environment(format!("cannot write to the standard output: {error}"))
+        }),
     }
 }

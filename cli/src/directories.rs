@@ -97,6 +97,7 @@ mod tests {
             current_directory: "/w/sub".into(),
             home: home.map(PathBuf::from),
             variables: Default::default(),
+            stdout_is_terminal: false,
             stderr_is_terminal: false,
         }
     }

@@ -17,6 +17,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// The environment variables whose names and values are UTF-8.
     pub variables: BTreeMap<String, String>,
+    /// Whether results go to a terminal.
+    pub stdout_is_terminal: bool,
     /// Whether messages go to a terminal.
     pub stderr_is_terminal: bool,
 }
@@ -41,6 +43,7 @@ impl Environment {
             current_directory,
             home: home(&variables),
             variables,
+            stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
         })
     }

@@ -226,6 +226,7 @@ mod tests {
             current_directory: workspace.path().to_owned(),
             home: None,
             variables: Default::default(),
+            stdout_is_terminal: false,
             stderr_is_terminal: false,
         })
     }

@@ -5,29 +5,39 @@ mod command_error;
 mod commands;
 mod console;
 mod convenience_symlinks;
+mod diagnostics;
 mod directories;
 mod environment;
+mod event_log;
 mod invocation;
 mod option_reader;
+mod progress;
 mod rc_file;
 mod removal;
+mod reporter;
 mod request;
 mod request_lock;
+mod result_lines;
+mod signals;
+mod test_report;
 mod workspace_root;
 
 use std::process::ExitCode;
 
-use crate::arguments::{DisplayOptions, RawCommand};
+use crate::arguments::{BuildArguments, DisplayOptions, RawCommand};
 use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::build::Workspace;
 use crate::commands::clean::Clean;
 use crate::console::{Console, Severity, write_data};
 use crate::directories::{Directories, expand_home};
 use crate::environment::Environment;
 use crate::invocation::Invocation;
-use crate::request::Display;
+use crate::request::{BuildRequest, Display};
 use crate::request_lock::RequestLock;
 
 fn main() -> ExitCode {
+    // Before any thread begins: the process may be one that keeps the sandbox.
+    rbz_engine::sandbox::maybe_become_init();
     report_panics();
     // What a panic left half done dies with the process: nothing is used after it.
     let result = std::panic::catch_unwind(run);
@@ -51,7 +61,7 @@ fn report_panics() {
 }
 
 fn run() -> Result<ExitCode, CommandError> {
-    let plain = Display { color: false, curses: false, progress: true };
+    let plain = Display { color: false, data_color: false, curses: false, progress: true };
     let environment = Environment::of_this_process().inspect_err(|e| show(plain, e))?;
     let by_default = Display::of_environment(&environment);
     let invocation = Invocation::read(&environment).inspect_err(|e| show(by_default, e))?;
@@ -92,17 +102,12 @@ fn execute(
             console.message(Severity::Info, &format!("{}{option}", option.origin));
         }
     }
-    let stdout = |text: &str| {
-        write_data(text).map_err(|error| {
-            CommandError::environment(format!("cannot write to the standard output: {error}"))
-        })
-    };
     match &invocation.command {
-        RawCommand::Version(_) => stdout(&commands::version::text())?,
-        RawCommand::Help(arguments) => stdout(&commands::help::text(&arguments.residue)?)?,
+        RawCommand::Version(_) => write_data(&commands::version::text())?,
+        RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
         RawCommand::Init(arguments) => {
             no_residue("init", &arguments.residue)?;
-            stdout(&commands::init::run(&environment.current_directory)?)?;
+            write_data(&commands::init::run(&environment.current_directory)?)?;
         }
         RawCommand::Clean(arguments) => {
             no_residue("clean", &arguments.residue)?;
@@ -121,11 +126,46 @@ fn execute(
             let lock = lock(&directories, "clean", &mut console)?;
             commands::clean::run(&clean, workspace, &directories, lock)?;
         }
-        RawCommand::Build(_) | RawCommand::Test(_) | RawCommand::Run(_) | RawCommand::Info(_) => {
-            return Err(CommandError::new(ErrorKind::Internal, "the loader has not landed"));
+        RawCommand::Build(arguments)
+        | RawCommand::Test(arguments)
+        | RawCommand::Run(arguments)
+        | RawCommand::Info(arguments) => {
+            in_workspace(&invocation, arguments, environment, &mut console)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does a command that loads, in the workspace and under its lock.
+fn in_workspace(
+    invocation: &Invocation,
+    arguments: &BuildArguments,
+    environment: &Environment,
+    console: &mut Console,
+) -> Result<(), CommandError> {
+    let command = invocation.command.name();
+    let root = invocation
+        .workspace
+        .as_deref()
+        .ok_or_else(|| workspace_root::missing(command, &environment.current_directory))?;
+    let directories = &Directories::new(&invocation.startup, environment, root)?;
+    let request = BuildRequest::new(arguments, &invocation.settings, directories, environment)?;
+    let what = format!("{command} {}", request.residue.join(" "));
+    let lock = lock(directories, what.trim_end(), console)?;
+    let workspace = Workspace { root, directories, environment };
+    match invocation.command {
+        RawCommand::Test(_) => commands::test::run(&workspace, &request, console),
+        RawCommand::Run(_) => {
+            let program = commands::run::build(&workspace, &request, console)?;
+            drop(lock);
+            Err(commands::run::become_program(program))
+        }
+        RawCommand::Info(_) => {
+            let name = workspace.name(&request)?;
+            write_data(&commands::info::text(root, &name, directories, &request)?)
+        }
+        _ => commands::build::run(&workspace, &request, console),
+    }
 }
 
 fn no_residue(command: &str, residue: &[String]) -> Result<(), CommandError> {

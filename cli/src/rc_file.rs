@@ -189,12 +189,21 @@ impl RcFiles {
             line.config.as_ref() == Some(&config) && chain.contains(&line.command.as_str())
         };
         if !self.lines.iter().any(|line| is_it(&line)) {
-            let names = self.lines.iter().filter_map(|line| line.config.as_deref());
             let hint = format!("a line `{command}:{config} OPTIONS…` in `.rbzrc` defines it");
             let message = format!("the config `{config}` is defined in no rc file");
-            return Err(error_at(&option.origin, message)
-                .hint_nearest(nearest(&config, names).map(|name| format!("--config={name}")))
-                .hint(hint));
+            let mut names: Vec<&str> = self
+                .lines
+                .iter()
+                .filter(|line| chain.contains(&line.command.as_str()))
+                .filter_map(|line| line.config.as_deref())
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            let error = error_at(&option.origin, message).hint(hint);
+            return Err(match names[..] {
+                [] => error,
+                _ => error.hint(format!("those defined are `{}`", names.join("`, `"))),
+            });
         }
         within.push(config.clone());
         for option in self.section(command, Some(&config), &mut expansion.warnings) {
@@ -423,8 +432,8 @@ mod tests {
         assert_eq!(
             message("--config=relase"),
             "the config `relase` is defined in no rc file\n\
-             hint: did you mean `--config=release`?\n\
-             hint: a line `build:relase OPTIONS…` in `.rbzrc` defines it"
+             hint: a line `build:relase OPTIONS…` in `.rbzrc` defines it\n\
+             hint: those defined are `a`, `b`, `release`"
         );
     }
 

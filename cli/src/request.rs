@@ -1,7 +1,7 @@
 //! Requests: what the user asked for, checked and fit for use.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::arguments::{BuildArguments, BuildOptions, DisplayOptions, TestOptions, When};
@@ -15,6 +15,8 @@ use crate::option_reader::OptionUse;
 pub struct Display {
     /// With colours.
     pub color: bool,
+    /// With colours on stdout.
+    pub data_color: bool,
     /// Redrawn in place.
     pub curses: bool,
     /// With what is going on.
@@ -25,7 +27,8 @@ impl Display {
     /// How the surroundings suggest, before options are known.
     pub fn of_environment(environment: &Environment) -> Display {
         let (terminal, color) = Self::suggested(environment);
-        Display { color, curses: terminal, progress: true }
+        let data_color = color && environment.stdout_is_terminal;
+        Display { color, data_color, curses: terminal, progress: true }
     }
 
     /// Whether there is a terminal that can redraw, and whether it is to have colours.
@@ -46,6 +49,7 @@ impl Display {
         };
         Display {
             color: decide(options.color, suggested_color),
+            data_color: decide(options.color, suggested_color && environment.stdout_is_terminal),
             curses: decide(options.curses, terminal),
             progress: options.show_progress,
         }
@@ -89,6 +93,8 @@ pub struct BuildRequest {
     pub shuffle: bool,
     /// Of how many targets the files are shown.
     pub show_result: usize,
+    /// Where events are written to.
+    pub event_log: Option<PathBuf>,
     /// How tests are chosen, run and reported.
     pub tests: TestRequest,
 }
@@ -197,6 +203,15 @@ impl NameFilter {
         found
     }
 
+    /// Which of `all` names are accepted; none when there is no filter.
+    pub fn accepted(&self, all: &[&str]) -> Vec<String> {
+        if self.accepts_all() {
+            return vec![];
+        }
+        let accepted = all.iter().filter(|name| self.accepts([**name]));
+        accepted.map(|name| name.to_string()).collect()
+    }
+
     /// True when everything is accepted.
     pub fn accepts_all(&self) -> bool {
         self.required.is_empty() && self.excluded.is_empty()
@@ -257,6 +272,7 @@ impl BuildRequest {
             sandbox_debug,
             shuffle,
             show_result,
+            build_event_json_file,
         } = arguments.build.clone();
         let here = &environment.current_directory;
         let path = |path: PathBuf| expand_home(&path, environment, here);
@@ -283,6 +299,7 @@ impl BuildRequest {
             sandbox_debug,
             shuffle,
             show_result,
+            event_log: build_event_json_file.map(path),
             tests,
         })
     }
@@ -437,11 +454,6 @@ fn check_names(option: &str, filter: &NameFilter, known: &[&str]) -> Result<(), 
             Err(wrong(option, name, &format!("it must be one of `{}`", known.join("`, `"))))
         }
     }
-}
-
-/// `path` as shown to the user: relative to the directory they are in, if it is below it.
-pub fn shown_path(path: &Path, here: &Path) -> String {
-    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]

@@ -1,1 +1,51 @@
-fn main() {}
+//! `cargo xtask`: everything that a developer of rbz does besides writing code.
+
+mod packages;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// What a developer of rbz does besides writing code
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs the Debian packages that the tests need
+    Setup,
+    /// Installs what is missing, builds everything, and runs every test
+    Test {
+        /// Handed to `cargo test`, such as the name of a test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Checks format, lints and documentation
+    Check,
+    /// Does what has to be right before a change is merged: `check`, then `test`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        None => Arguments::command().print_help().map_err(Into::into),
+        Some(Task::Setup) => packages::install(),
+        Some(Task::Test { arguments }) => packages::install().and_then(|()| steps::test(&arguments)),
+        Some(Task::Check) => steps::check(),
+        Some(Task::Ci) => {
+            packages::install().and_then(|()| steps::check()).and_then(|()| steps::test(&[]))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -88,6 +88,6 @@ fn another_rbz_can_build_while_a_program_runs() {
 #[test]
 fn run_of_something_that_is_no_program_is_an_error() {
     let ws = build_file("filegroup(name = \"files\", srcs = [])\n").build();
-    let outcome = ws.rbz("run //:files").exit_code(1).run();
+    let outcome = ws.rbz("run //:files").exit_code(2).run();
     outcome.stderr_has("//:files").stderr_has("executable");
 }

@@ -1,0 +1,444 @@
+//! `rbz build`, and what `test` and `run` share with it: from a request to built targets.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, UNIX_EPOCH};
+
+use rbz_engine::build::{
+    BuildOutcome, Counts, Engine, EngineOptions, Goals, TargetStatus, TestCaching,
+};
+use rbz_engine::diagnostic::{Diagnostic, ErrorClass};
+use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
+use rbz_engine::failure::FailureCause;
+use rbz_engine::label::{Label, PackageId, RepoName};
+use rbz_engine::local::Local;
+use rbz_engine::plan::{Plan, RequestedTarget};
+use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::strategy::Strategy;
+use rbz_engine::test_plan::add_test_runs;
+use rbz_starlark::loader_options::LoaderOptions;
+use rbz_starlark::session::{
+    AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TestFilters,
+};
+
+use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::test::test_options;
+use crate::commands::version::release;
+use crate::console::{Console, Severity};
+use crate::convenience_symlinks;
+use crate::directories::Directories;
+use crate::environment::Environment;
+use crate::event_log::EventLog;
+use crate::progress::count;
+use crate::reporter::{ReportOptions, Reporter};
+use crate::request::{BuildRequest, CachedResults};
+use crate::result_lines;
+use crate::signals::Interrupts;
+
+/// What the build is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `rbz build`
+    Build,
+    /// `rbz test`
+    Test,
+    /// `rbz run`
+    Run,
+}
+
+/// A workspace and where its outputs go. The request lock is held.
+#[derive(Debug)]
+pub struct Workspace<'a> {
+    /// Its root.
+    pub root: &'a Path,
+    /// The directories outside it.
+    pub directories: &'a Directories,
+    /// What rbz was called with.
+    pub environment: &'a Environment,
+}
+
+/// A build that came to its end.
+#[derive(Debug)]
+pub struct Built {
+    /// What was built.
+    pub plan: Arc<Plan>,
+    /// What came of it; `None` when nothing was to be executed.
+    pub outcome: Option<BuildOutcome>,
+    /// The directory that exec paths are relative to.
+    pub execution_root: PathBuf,
+    /// Whether loading and analysis found nothing wrong.
+    pub analysis_is_fine: bool,
+    /// The class of the first error of loading or analysis.
+    pub worst: Option<ErrorClass>,
+    /// When the command began.
+    pub begin: Instant,
+}
+
+impl Workspace<'_> {
+    /// The options of a session in this workspace.
+    fn session_options(&self) -> Result<SessionOptions, CommandError> {
+        let install = self.directories.install();
+        let shipped = rbz_rules::materialize(&install).map_err(|error| {
+            CommandError::environment(format!("cannot write `{}`: {error}", install.display()))
+        })?;
+        let main = PackageId::new(RepoName::main(), "");
+        let label = |text: &str| {
+            Label::parse(text, &main)
+                .map_err(|error| CommandError::new(ErrorKind::Internal, error.to_string()))
+        };
+        let cpu = match std::env::consts::ARCH {
+            "aarch64" => "@platforms//cpu:aarch64",
+            _ => "@platforms//cpu:x86_64",
+        };
+        Ok(SessionOptions {
+            loader: LoaderOptions {
+                workspace_root: self.root.to_owned(),
+                output_base: self.directories.output_base.clone(),
+                shipped: shipped
+                    .into_iter()
+                    .map(|(name, directory)| (RepoName::new(&name), directory))
+                    .collect(),
+                prelude: Some(label("@rbz//:prelude.bzl")?),
+                default_repositories: Some((
+                    label("@rbz//:defaults.bzl")?,
+                    "default_repositories".to_owned(),
+                )),
+                environment: self.environment.variables.clone(),
+            },
+            host_constraints: vec![label(cpu)?, label("@platforms//os:linux")?],
+            shell: label("@shell//:shell")?,
+        })
+    }
+
+    /// The directory that patterns are relative to.
+    fn directory(&self) -> String {
+        let here = self.environment.current_directory.strip_prefix(self.root);
+        here.map(|here| here.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Name of the workspace, as its WORKSPACE file says it.
+    pub fn name(&self, request: &BuildRequest) -> Result<Arc<str>, CommandError> {
+        let engine = self.open_engine(request)?;
+        let events = Arc::new(|_| {});
+        let session = Session::open(self.session_options()?, engine.file_state().clone(), events)?;
+        Ok(session.analyze(&AnalysisRequest::default()).plan.workspace)
+    }
+
+    fn open_engine(&self, request: &BuildRequest) -> Result<Engine, CommandError> {
+        let sandbox = self.directories.output_base.join("sandbox");
+        let local: Arc<dyn Strategy> = Arc::new(Local::new(&sandbox));
+        let sandboxed: Arc<dyn Strategy> =
+            if request.sandbox { Arc::new(Sandboxed::new(&sandbox)) } else { local.clone() };
+        let options = EngineOptions {
+            workspace_root: self.root.to_owned(),
+            output_base: self.directories.output_base.clone(),
+            disk_cache: Some(request.disk_cache.clone()),
+            jobs: request.jobs,
+            keep_going: request.keep_going,
+            sandbox_debug: request.sandbox_debug,
+            subcommands: request.subcommands,
+            shuffle: request.shuffle.then(seed),
+            test_caching: match request.tests.cached_results {
+                CachedResults::Use => TestCaching::Yes,
+                CachedResults::RunAgain => TestCaching::No,
+                CachedResults::Auto => TestCaching::Auto,
+            },
+        };
+        Ok(Engine::open(options, sandboxed, local)?)
+    }
+
+    /// Builds what `request` names. Shows what happens, and what went wrong, on `console`.
+    pub fn build(
+        &self,
+        purpose: Purpose,
+        request: &BuildRequest,
+        console: Console,
+    ) -> (Console, Result<Built, CommandError>) {
+        let options = ReportOptions {
+            verbose_failures: request.verbose_failures,
+            test_output: request.tests.output,
+        };
+        let log = match request.event_log.as_deref().map(EventLog::create).transpose() {
+            Ok(log) => log,
+            Err(error) => return (console, Err(error)),
+        };
+        let reporter = Reporter::start(console, log, options);
+        let result = self.build_reported(purpose, request, &reporter);
+        (reporter.finish(), result)
+    }
+
+    fn build_reported(
+        &self,
+        purpose: Purpose,
+        request: &BuildRequest,
+        reporter: &Reporter,
+    ) -> Result<Built, CommandError> {
+        let begin = Instant::now();
+        let interrupts = Interrupts::listen(reporter.sink())?;
+        let engine = self.open_engine(request)?;
+        let (mut plan, errors) = self.plan(purpose, request, &engine, reporter)?;
+        let worst = errors.first().map(|error| error.class);
+        let mut built = Built {
+            execution_root: engine.exec_root(&plan),
+            plan: Arc::new(Plan::new("", Default::default())),
+            outcome: None,
+            analysis_is_fine: errors.is_empty(),
+            worst,
+            begin,
+        };
+        let goes_on = built.analysis_is_fine || request.keep_going;
+        if purpose == Purpose::Test && goes_on {
+            add_test_runs(&mut plan, &test_options(&request.tests, self.environment))
+                .map_err(|error| CommandError::new(ErrorKind::BuildFailed, error.to_string()))?;
+        }
+        built.plan = Arc::new(plan);
+        let plan = &built.plan;
+        if !goes_on || !request.execute || plan.requested.is_empty() {
+            return Ok(built);
+        }
+        self.make_symlinks(plan, &built.execution_root, reporter)?;
+        reporter.plan(plan, built.execution_root.clone());
+        let goals = Goals {
+            default_files: request.output_groups.default || purpose != Purpose::Build,
+            output_groups: request.output_groups.groups.iter().map(|g| g.as_str().into()).collect(),
+            tests: purpose == Purpose::Test,
+        };
+        interrupts.set_executing(true);
+        let outcome = engine.build(plan, &goals, &reporter.sink(), interrupts.cancel());
+        interrupts.set_executing(false);
+        built.outcome = Some(outcome?);
+        Ok(built)
+    }
+
+    /// The plan of the request: the one of last time if nothing has changed, else a new one.
+    /// Errors were shown.
+    fn plan(
+        &self,
+        purpose: Purpose,
+        request: &BuildRequest,
+        engine: &Engine,
+        reporter: &Reporter,
+    ) -> Result<(Plan, Vec<Diagnostic>), CommandError> {
+        let analysis_request = self.analysis_request(purpose, request);
+        let session_options = self.session_options()?;
+        let fingerprint = fingerprint(&analysis_request, &session_options);
+        let variables = &self.environment.variables;
+        if let Some(plan) = engine.load_plan(&fingerprint, &|name| variables.get(name).cloned()) {
+            return Ok((plan, vec![]));
+        }
+        let sink = reporter.sink();
+        let events = Arc::new(sink.clone());
+        let session = Session::open(session_options, engine.file_state().clone(), events)?;
+        let analysis = session.analyze(&analysis_request);
+        for error in &analysis.errors {
+            sink.note(Severity::Error, &error.to_string());
+        }
+        let (targets, packages) = (analysis.plan.requested.len(), analysis.packages);
+        if analysis.errors.is_empty() {
+            sink.note(
+                Severity::Info,
+                &format!(
+                    "Analyzed {} ({} loaded, {} configured)",
+                    count(targets, "target"),
+                    count(packages, "package"),
+                    count(analysis.targets, "target")
+                ),
+            );
+            engine.save_plan(&fingerprint, &analysis.plan, &analysis.dependencies)?;
+        }
+        Ok((analysis.plan, analysis.errors))
+    }
+
+    fn analysis_request(&self, purpose: Purpose, request: &BuildRequest) -> AnalysisRequest {
+        let patterns = match purpose {
+            // What follows the program are its arguments.
+            Purpose::Run => request.residue.iter().take(1).cloned().collect(),
+            Purpose::Build | Purpose::Test => request.residue.clone(),
+        };
+        let filter_tests = purpose == Purpose::Test || request.tests.tests_only;
+        AnalysisRequest {
+            patterns,
+            directory: self.directory(),
+            options: ConfigurationOptions {
+                compilation_mode: request.compilation_mode.clone(),
+                defines: request.defines.clone(),
+                features: request.features.clone(),
+                stamp: request.stamp,
+                flags: request.settings.clone(),
+                ..ConfigurationOptions::default()
+            },
+            keep_going: request.keep_going,
+            build_tests_only: request.tests.tests_only,
+            tests: filter_tests.then(|| TestFilters {
+                with_tags: request.tests.tags.required.clone(),
+                without_tags: request.tests.tags.excluded.clone(),
+                sizes: request.tests.sizes.accepted(&["small", "medium", "large", "enormous"]),
+                timeouts: request
+                    .tests
+                    .timeout_filter
+                    .accepted(&["short", "moderate", "long", "eternal"]),
+            }),
+        }
+    }
+
+    fn make_symlinks(
+        &self,
+        plan: &Plan,
+        execution_root: &Path,
+        reporter: &Reporter,
+    ) -> Result<(), CommandError> {
+        let Some(first) = plan.requested.first() else { return Ok(()) };
+        let made = convenience_symlinks::make(self.root, execution_root, &first.configuration);
+        // A workspace that cannot be written to can be built none the less.
+        match made {
+            Ok(blocked) => {
+                for name in blocked {
+                    let text = format!("`{name}` is no symlink, and so does not show the outputs");
+                    reporter.sink().note(Severity::Warning, &text);
+                }
+            }
+            Err(error) => {
+                let text = format!("cannot make the symlinks to the outputs: {error}");
+                reporter.sink().note(Severity::Warning, &text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names a request and everything else that a plan depends on, except files and environment.
+fn fingerprint(request: &AnalysisRequest, session: &SessionOptions) -> Fingerprint {
+    let mut builder = FingerprintBuilder::new("request");
+    builder.str(&release());
+    // The plan's form may differ between builds of one version.
+    let program = std::env::current_exe().and_then(|program| program.metadata());
+    if let Ok(metadata) = program {
+        let modified = metadata.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        builder.u64(metadata.len());
+        // Nanoseconds fit in 64 bits until the year 2554.
+        builder.u64(modified.map_or(0, |time| time.as_nanos() as u64));
+    }
+    // Both are plain data, and their debug form names every field.
+    builder.str(&format!("{request:?}"));
+    let SessionOptions { loader, host_constraints, shell } = session;
+    builder.str(&format!("{host_constraints:?} {shell:?}"));
+    let LoaderOptions {
+        workspace_root,
+        output_base,
+        shipped,
+        prelude,
+        default_repositories,
+        // What of the environment was looked at is among the plan's dependencies.
+        environment: _,
+    } = loader;
+    builder.str(&format!(
+        "{workspace_root:?} {output_base:?} {shipped:?} {prelude:?} {default_repositories:?}"
+    ));
+    builder.finish()
+}
+
+/// A number that differs from call to call.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// `rbz build`
+pub fn run(
+    workspace: &Workspace,
+    request: &BuildRequest,
+    console: &mut Console,
+) -> Result<(), CommandError> {
+    if request.residue.is_empty() {
+        return Err(CommandError::command_line("`rbz build` needs a target")
+            .hint("`rbz build //...` builds everything")
+            .hint("`rbz help target-syntax` explains how targets are named"));
+    }
+    let (own, result) = workspace.build(Purpose::Build, request, console.take());
+    *console = own;
+    let built = result?;
+    result_lines::show_targets(&built, request, console);
+    finish(&built, console)
+}
+
+/// Says how the build ended, and makes the command's result of it.
+pub fn finish(built: &Built, console: &mut Console) -> Result<(), CommandError> {
+    let elapsed = format!("Elapsed time: {:.2}s", built.begin.elapsed().as_secs_f64());
+    console.message(Severity::Info, &elapsed);
+    if let Some(outcome) = &built.outcome {
+        console.message(Severity::Info, &summary(&outcome.counts));
+    }
+    if let Some(kind) = failure_kind(built) {
+        let text = match kind {
+            ErrorKind::Interrupted => "Build was interrupted",
+            _ => "Build did NOT complete successfully",
+        };
+        console.message(Severity::Error, text);
+        return Err(CommandError::already_reported(kind));
+    }
+    console.message(Severity::Info, "Build completed successfully");
+    Ok(())
+}
+
+/// Why the build failed, if it did. Says nothing of tests.
+pub fn failure_kind(built: &Built) -> Option<ErrorKind> {
+    let outcome = built.outcome.as_ref();
+    if outcome.is_some_and(|outcome| outcome.interrupted) {
+        return Some(ErrorKind::Interrupted);
+    }
+    if let Some(class) = built.worst {
+        return Some(class.into());
+    }
+    let failed = outcome.is_some_and(|outcome| !outcome.is_built());
+    failed.then(|| {
+        let failures = outcome.map(|outcome| outcome.failures.as_slice()).unwrap_or_default();
+        let of_machine = |cause: &FailureCause| matches!(cause, FailureCause::Machine(_));
+        match failures.first() {
+            Some(first) if of_machine(&first.cause) => ErrorKind::Environment,
+            _ => ErrorKind::BuildFailed,
+        }
+    })
+}
+
+/// `12 actions: 5 up to date, 3 disk cache hits, 4 processes.`
+fn summary(counts: &Counts) -> String {
+    let Counts { up_to_date, cache_hits, processes, internal, failed } = *counts;
+    let total = up_to_date + cache_hits + processes + internal + failed;
+    let parts = [
+        (up_to_date, format!("{up_to_date} up to date")),
+        (cache_hits, count(cache_hits, "disk cache hit")),
+        (processes, format!("{processes} process{}", if processes == 1 { "" } else { "es" })),
+        (internal, format!("{internal} internal")),
+        (failed, format!("{failed} failed")),
+    ];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+    let colon = if parts.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}.", count(total, "action"), parts.join(", "))
+}
+
+/// The requested target, if there is just one.
+pub fn only_target(plan: &Plan) -> Option<&RequestedTarget> {
+    match &plan.requested[..] {
+        [target] => Some(target),
+        _ => None,
+    }
+}
+
+/// Whether the target at this place of the plan was built.
+pub fn is_built(outcome: &BuildOutcome, index: usize) -> bool {
+    outcome.targets.get(index).is_some_and(|target| target.status == TargetStatus::Built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_only_what_there_was() {
+        let counts = Counts { up_to_date: 5, cache_hits: 1, processes: 2, internal: 0, failed: 0 };
+        assert_eq!(summary(&counts), "8 actions: 5 up to date, 1 disk cache hit, 2 processes.");
+        assert_eq!(summary(&Counts::default()), "0 actions.");
+    }
+}

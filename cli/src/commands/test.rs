@@ -1,0 +1,86 @@
+//! `rbz test`: builds targets and runs the tests among them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rbz_engine::event::{TestStatus, TestSummary};
+use rbz_engine::test_plan::TestOptions;
+
+use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::build::{Purpose, Workspace, finish};
+use crate::console::{Console, write_data};
+use crate::environment::Environment;
+use crate::request::{BuildRequest, TestRequest};
+use crate::{result_lines, test_report};
+
+/// What the engine is told about running tests.
+pub fn test_options(request: &TestRequest, environment: &Environment) -> TestOptions {
+    let defaults = TestOptions::default();
+    let timeouts: [Duration; 4] =
+        std::array::from_fn(|index| request.timeouts[index].unwrap_or(defaults.timeouts[index]));
+    TestOptions {
+        filter: request.filter.clone(),
+        args: request.arguments.clone(),
+        env: request.environment.clone(),
+        runs_per_test: request.runs,
+        timeouts,
+        attempts: request.attempts,
+        client_env: environment.variables.clone(),
+    }
+}
+
+/// `rbz test`
+pub fn run(
+    workspace: &Workspace,
+    request: &BuildRequest,
+    console: &mut Console,
+) -> Result<(), CommandError> {
+    if request.residue.is_empty() {
+        return Err(CommandError::command_line("`rbz test` needs a target")
+            .hint("`rbz test //...` runs every test"));
+    }
+    let (own, result) = workspace.build(Purpose::Test, request, console.take());
+    *console = own;
+    let built = result?;
+    result_lines::show_targets(&built, request, console);
+    let Some(outcome) = built.outcome.as_ref() else {
+        finish(&built, console)?;
+        return no_tests(request);
+    };
+    let bad = outcome.tests.iter().any(|test| test.status > TestStatus::Flaky);
+    let result = finish(&built, console);
+    report(&outcome.tests, request, &built.execution_root, console.display().data_color)?;
+    result?;
+    match (outcome.tests.is_empty(), bad) {
+        (true, _) => no_tests(request),
+        (_, true) => Err(CommandError::already_reported(ErrorKind::TestsFailed)),
+        _ => Ok(()),
+    }
+}
+
+fn report(
+    tests: &[TestSummary],
+    request: &BuildRequest,
+    execution_root: &Path,
+    color: bool,
+) -> Result<(), CommandError> {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let table = test_report::table(tests, request.tests.summary, execution_root, color);
+    write_data(&format!("{table}\n{}\n", test_report::totals(tests)))
+}
+
+fn no_tests(request: &BuildRequest) -> Result<(), CommandError> {
+    if !request.execute {
+        return Ok(());
+    }
+    let error = CommandError::new(
+        ErrorKind::NoTests,
+        "No test targets were found, yet testing was requested",
+    );
+    let filtered = !request.tests.tags.accepts_all()
+        || !request.tests.sizes.accepts_all()
+        || !request.tests.timeout_filter.accepts_all();
+    Err(if filtered { error.hint("the filters may leave out every test") } else { error })
+}

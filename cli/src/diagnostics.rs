@@ -1,0 +1,190 @@
+//! Diagnostics as text: failures of actions with everything that helps to mend them.
+
+use std::fmt::Write;
+
+use rbz_engine::failure::{ActionFailure, FailureCause, UndeclaredInput};
+use rbz_engine::label::Label;
+
+/// The message about an action that failed.
+pub fn render_failure(failure: &ActionFailure, verbose: bool) -> String {
+    let ActionFailure { owner, mnemonic, message, cause, output, command, .. } = failure;
+    let mut text = format!("{owner}: {message} failed: {} ({mnemonic})", reason(cause));
+    for stream in [&output.stdout, &output.stderr] {
+        let stream = String::from_utf8_lossy(stream);
+        if !stream.trim().is_empty() {
+            text += &format!("\n{}", stream.trim_end());
+        }
+    }
+    for input in &failure.undeclared {
+        text += &format!("\n{}", undeclared(owner, input));
+    }
+    // Writing to a string does not fail.
+    match cause {
+        FailureCause::SourceMissing { label, .. } if label != owner => {
+            let _ = write!(text, "\nhint: `{label}` names a file that is not there");
+        }
+        FailureCause::ChangedDuringBuild { .. } => {
+            text += "\nhint: build again; what was made of it was not kept";
+        }
+        FailureCause::OutputsMissing(_) => {
+            text += "\nhint: its command line succeeded without writing them: see what it writes";
+        }
+        _ => {}
+    }
+    match &failure.sandbox {
+        Some(directory) => {
+            let _ = write!(text, "\nhint: its directory was kept: `{}`", directory.display());
+        }
+        None if !command.is_empty() && !verbose => {
+            text += "\nhint: `--verbose_failures` shows its command line, `--sandbox_debug` keeps \
+                     its directory";
+        }
+        None => {}
+    }
+    if verbose && !command.is_empty() {
+        text += &format!("\n{}", shell_line(command));
+    }
+    text
+}
+
+fn reason(cause: &FailureCause) -> String {
+    match cause {
+        FailureCause::Exit(status) => format!("exit status {status}"),
+        FailureCause::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
+            Ok(name) => format!("killed by {}", name.as_str()),
+            Err(_) => format!("killed by signal {signal}"),
+        },
+        FailureCause::Timeout(limit) => {
+            format!("it took longer than {} seconds", limit.as_secs())
+        }
+        FailureCause::OutputsMissing(paths) => {
+            format!("it did not write `{}`", paths.join("`, `"))
+        }
+        FailureCause::SourceMissing { path, .. } => format!("`{path}` does not exist"),
+        FailureCause::SourceUnreadable { path, reason } => {
+            format!("cannot read `{}`: {reason}", path.display())
+        }
+        FailureCause::ChangedDuringBuild { path } => format!("`{path}` changed during the build"),
+        FailureCause::Machine(reason) => reason.clone(),
+        FailureCause::Interrupted => "it was interrupted".to_owned(),
+    }
+}
+
+fn undeclared(owner: &Label, input: &UndeclaredInput) -> String {
+    let path = &input.path;
+    let Some(label) = &input.label else {
+        return format!(
+            "`{owner}` uses `{path}`, which exists but belongs to no target\n\
+             hint: name it in a `filegroup` or `exports_files` of its package, and that in `srcs`, \
+             `deps` or `compile_data` of `{owner}`"
+        );
+    };
+    let name = if label.package() == owner.package() {
+        format!(":{}", label.name())
+    } else {
+        label.to_string()
+    };
+    format!(
+        "`{owner}` uses `{path}`, which exists but is not declared\n\
+         hint: add `\"{name}\"` to `srcs`, `deps` or `compile_data` of `{owner}`"
+    )
+}
+
+/// A command line in a form that a shell takes.
+pub fn shell_line(command: &[String]) -> String {
+    shell_words::join(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rbz_engine::event::ActionOutput;
+    use rbz_engine::label::{PackageId, RepoName};
+
+    fn failure(cause: FailureCause) -> ActionFailure {
+        ActionFailure {
+            owner: label("lib", "hello"),
+            mnemonic: "LispCompile".into(),
+            message: "Compiling lib/hello.lisp".into(),
+            cause,
+            output: ActionOutput::default(),
+            command: vec!["/usr/bin/sbcl".into(), "--load".into(), "a b.lisp".into()],
+            undeclared: vec![],
+            sandbox: None,
+        }
+    }
+
+    fn label(package: &str, name: &str) -> Label {
+        PackageId::new(RepoName::main(), package).label(name)
+    }
+
+    #[test]
+    fn a_failed_process_shows_its_output() {
+        let mut failure = failure(FailureCause::Exit(1));
+        failure.output.stderr = b"lib/hello.lisp:3:1: warning: undefined variable: X\n"[..].into();
+        insta::assert_snapshot!(render_failure(&failure, true), @r#"
+        //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
+        lib/hello.lisp:3:1: warning: undefined variable: X
+        /usr/bin/sbcl --load 'a b.lisp'
+        "#);
+    }
+
+    #[test]
+    fn what_is_not_declared_is_named_with_the_line_that_declares_it() {
+        let mut failure = failure(FailureCause::Exit(1));
+        failure.undeclared = vec![
+            UndeclaredInput {
+                path: "lib/macros.lisp".into(),
+                label: Some(label("lib", "macros.lisp")),
+            },
+            UndeclaredInput { path: "data/x.txt".into(), label: Some(label("data", "x")) },
+            UndeclaredInput { path: "stray/y.txt".into(), label: None },
+        ];
+        insta::assert_snapshot!(render_failure(&failure, false), @r#"
+        //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
+        `//lib:hello` uses `lib/macros.lisp`, which exists but is not declared
+        hint: add `":macros.lisp"` to `srcs`, `deps` or `compile_data` of `//lib:hello`
+        `//lib:hello` uses `data/x.txt`, which exists but is not declared
+        hint: add `"//data:x"` to `srcs`, `deps` or `compile_data` of `//lib:hello`
+        `//lib:hello` uses `stray/y.txt`, which exists but belongs to no target
+        hint: name it in a `filegroup` or `exports_files` of its package, and that in `srcs`, `deps` or `compile_data` of `//lib:hello`
+        hint: `--verbose_failures` shows its command line, `--sandbox_debug` keeps its directory
+        "#);
+    }
+
+    #[test]
+    fn every_cause_is_a_sentence() {
+        let causes = [
+            FailureCause::Signal(11),
+            FailureCause::Timeout(std::time::Duration::from_secs(60)),
+            FailureCause::OutputsMissing(vec!["rbz-out/a".into(), "rbz-out/b".into()]),
+            FailureCause::SourceMissing { path: "lib/x".into(), label: label("lib", "x") },
+            FailureCause::SourceUnreadable { path: "/w/lib/x".into(), reason: "denied".into() },
+            FailureCause::ChangedDuringBuild { path: "lib/x".into() },
+            FailureCause::Machine("no space left on device".into()),
+        ];
+        let texts = causes.map(|cause| {
+            let mut failure = failure(cause);
+            failure.command.clear();
+            render_failure(&failure, false)
+        });
+        insta::assert_snapshot!(texts.join("\n\n"), @r#"
+        //lib:hello: Compiling lib/hello.lisp failed: killed by SIGSEGV (LispCompile)
+
+        //lib:hello: Compiling lib/hello.lisp failed: it took longer than 60 seconds (LispCompile)
+
+        //lib:hello: Compiling lib/hello.lisp failed: it did not write `rbz-out/a`, `rbz-out/b` (LispCompile)
+        hint: its command line succeeded without writing them: see what it writes
+
+        //lib:hello: Compiling lib/hello.lisp failed: `lib/x` does not exist (LispCompile)
+        hint: `//lib:x` names a file that is not there
+
+        //lib:hello: Compiling lib/hello.lisp failed: cannot read `/w/lib/x`: denied (LispCompile)
+
+        //lib:hello: Compiling lib/hello.lisp failed: `lib/x` changed during the build (LispCompile)
+        hint: build again; what was made of it was not kept
+
+        //lib:hello: Compiling lib/hello.lisp failed: no space left on device (LispCompile)
+        "#);
+    }
+}

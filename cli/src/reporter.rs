@@ -1,0 +1,235 @@
+//! The reporter: takes the events of a build and shows them, in a thread of its own so that no
+//! action waits for a slow terminal.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use rbz_engine::event::{ActionOutput, Event, EventSink, TestStatus, TestSummary};
+use rbz_engine::failure::{ActionFailure, FailureCause};
+use rbz_engine::plan::{ActionId, Plan};
+
+use crate::console::{Console, Severity};
+use crate::diagnostics::{render_failure, shell_line};
+use crate::event_log::EventLog;
+use crate::progress::Progress;
+use crate::request::TestOutput;
+use crate::test_report;
+
+/// How often the lines on a terminal are redrawn at most.
+const REDRAW: Duration = Duration::from_millis(100);
+/// How often a line is added where there is no terminal: soon at first, seldom in the long run.
+const PLAIN_LINES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
+/// How many lines the display takes at most.
+const HEIGHT: usize = 12;
+
+/// What of the events is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportOptions {
+    /// The command line of an action that fails.
+    pub verbose_failures: bool,
+    /// Which logs of tests.
+    pub test_output: TestOutput,
+}
+
+enum Message {
+    Event(Event),
+    /// Execution of this plan begins; outputs are below the directory.
+    Plan(Arc<Plan>, PathBuf),
+    /// Something to be shown among the events.
+    Note(Severity, String),
+    Finish,
+}
+
+/// Shows events until it is finished.
+pub struct Reporter {
+    sender: Sender<Message>,
+    thread: JoinHandle<Console>,
+}
+
+/// Takes events to the reporter.
+#[derive(Clone)]
+pub struct ReporterSink(Sender<Message>);
+
+impl EventSink for ReporterSink {
+    fn event(&self, event: Event) {
+        // Once the reporter is finished nobody listens, and nothing more happens.
+        let _ = self.0.send(Message::Event(event));
+    }
+}
+
+impl ReporterSink {
+    /// Shows a message among the events.
+    pub fn note(&self, severity: Severity, text: &str) {
+        let _ = self.0.send(Message::Note(severity, text.to_owned()));
+    }
+}
+
+impl Reporter {
+    /// Begins to show events on `console`, and to write them to `log`.
+    pub fn start(console: Console, log: Option<EventLog>, options: ReportOptions) -> Reporter {
+        let (sender, receiver) = unbounded();
+        let thread = std::thread::spawn(move || {
+            let mut display = LiveDisplay {
+                console,
+                log,
+                options,
+                progress: Progress::default(),
+                begin: Instant::now(),
+                plan: None,
+                last_draw: None,
+                plain_lines: 0,
+            };
+            display.run(&receiver);
+            display.console
+        });
+        Reporter { sender, thread }
+    }
+
+    /// Where events go.
+    pub fn sink(&self) -> ReporterSink {
+        ReporterSink(self.sender.clone())
+    }
+
+    /// Says which plan the events that follow are about.
+    pub fn plan(&self, plan: &Arc<Plan>, execution_root: PathBuf) {
+        let _ = self.sender.send(Message::Plan(plan.clone(), execution_root));
+    }
+
+    /// Shows what is still to be shown, and gives the console back.
+    pub fn finish(self) -> Console {
+        let _ = self.sender.send(Message::Finish);
+        match self.thread.join() {
+            Ok(console) => console,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+struct LiveDisplay {
+    console: Console,
+    log: Option<EventLog>,
+    options: ReportOptions,
+    progress: Progress,
+    begin: Instant,
+    plan: Option<(Arc<Plan>, PathBuf)>,
+    last_draw: Option<Instant>,
+    plain_lines: u32,
+}
+
+impl LiveDisplay {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            match messages.recv_timeout(REDRAW) {
+                Ok(Message::Event(event)) => {
+                    self.progress.apply(&event, self.begin.elapsed());
+                    self.write_log(&event);
+                    self.show(event);
+                }
+                Ok(Message::Plan(plan, execution_root)) => self.plan = Some((plan, execution_root)),
+                Ok(Message::Note(severity, text)) => self.console.message(severity, &text),
+                Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.redraw();
+        }
+        self.console.clear();
+    }
+
+    fn write_log(&mut self, event: &Event) {
+        let Some(log) = &mut self.log else { return };
+        let plan = self.plan.as_ref().map(|(plan, _)| &**plan);
+        if let Err(error) = log.event(event, plan) {
+            let text = format!("the events are no longer written to a file: {error}");
+            self.console.message(Severity::Warning, &text);
+            self.log = None;
+        }
+    }
+
+    fn redraw(&mut self) {
+        let display = self.console.display();
+        if !display.progress {
+            return;
+        }
+        let now = self.begin.elapsed();
+        if display.curses {
+            if self.last_draw.is_none_or(|last| last.elapsed() >= REDRAW) {
+                let lines = self.progress.lines(now, self.console.width() - 1, HEIGHT);
+                self.console.draw(&lines);
+                self.last_draw = Some(Instant::now());
+            }
+            return;
+        }
+        let interval = PLAIN_LINES[usize::from(self.plain_lines >= 10)];
+        if self.last_draw.get_or_insert(self.begin).elapsed() >= interval {
+            self.console.print(&self.progress.line(now));
+            self.last_draw = Some(Instant::now());
+            self.plain_lines += 1;
+        }
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Printed { place, text } => {
+                self.console.print(&format!("DEBUG: {place}: {text}"));
+            }
+            Event::Warning(text) => self.console.message(Severity::Warning, &text),
+            Event::ActionFinished { action, output, .. } => self.show_output(action, &output),
+            Event::ActionFailed(failure) => self.show_failure(&failure),
+            Event::ActionStarted { message, command: Some(command), .. } => {
+                self.console.print(&format!("SUBCOMMAND: # {message}\n{}", shell_line(&command)));
+            }
+            Event::TestFinished(summary) => self.show_test(&summary),
+            Event::Loaded { .. }
+            | Event::Analyzed { .. }
+            | Event::Executing { .. }
+            | Event::ActionStarted { command: None, .. } => {}
+        }
+    }
+
+    fn show_output(&mut self, action: ActionId, output: &ActionOutput) {
+        if output.stdout.is_empty() && output.stderr.is_empty() {
+            return;
+        }
+        let Some((plan, _)) = &self.plan else { return };
+        let text = format!("From {}:", plan.action(action).description());
+        self.console.message(Severity::Info, &text);
+        self.console.print_bytes(&output.stdout);
+        self.console.print_bytes(&output.stderr);
+    }
+
+    fn show_failure(&mut self, failure: &ActionFailure) {
+        if !matches!(failure.cause, FailureCause::Interrupted) {
+            let text = render_failure(failure, self.options.verbose_failures);
+            self.console.message(Severity::Error, &text);
+        }
+    }
+
+    fn show_test(&mut self, summary: &TestSummary) {
+        let Some((_, execution_root)) = &self.plan else { return };
+        let passed = summary.status <= TestStatus::Flaky;
+        let logs: Vec<PathBuf> = summary.logs.iter().map(|log| execution_root.join(log)).collect();
+        let ran = !matches!(summary.status, TestStatus::FailedToBuild | TestStatus::NoStatus);
+        if !passed && ran {
+            self.console.message(Severity::Fail, &test_report::failure_line(summary, &logs));
+        }
+        let wanted = match self.options.test_output {
+            TestOutput::Summary => false,
+            TestOutput::Errors => !passed,
+            TestOutput::All | TestOutput::Streamed => true,
+        };
+        for log in logs.iter().filter(|_| wanted && ran) {
+            self.console.print(&format!("==================== Test output for {}:", summary.label));
+            match std::fs::read(log) {
+                Ok(text) => self.console.print_bytes(&text),
+                Err(error) => self.console.message(
+                    Severity::Warning,
+                    &format!("cannot read `{}`: {error}", log.display()),
+                ),
+            }
+            self.console.print(&"=".repeat(80));
+        }
+    }
+}

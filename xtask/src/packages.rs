@@ -1,0 +1,67 @@
+//! The Debian packages that the tests need.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::run;
+
+/// Lisp implementations, and programs that tests compare rbz's results with.
+const PROGRAMS: [&str; 4] = ["openssl", "sbcl", "strace", "xz-utils"];
+
+/// Lisp libraries whose sources are built by tests.
+const LIBRARIES: [&str; 16] = [
+    "cl-alexandria",
+    "cl-asdf-flv",
+    "cl-babel",
+    "cl-bordeaux-threads",
+    "cl-cffi",
+    "cl-esrap",
+    "cl-fiveam",
+    "cl-flexi-streams",
+    "cl-ironclad",
+    "cl-nibbles",
+    "cl-ppcre",
+    "cl-rt",
+    "cl-split-sequence",
+    "cl-trivial-backtrace",
+    "cl-trivial-features",
+    "cl-trivial-gray-streams",
+];
+
+/// Installs those that are not installed yet; needs no network and no rights if all are.
+pub fn install() -> Result<()> {
+    let missing = missing()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = output(Command::new("id").arg("-u"))?.trim() == "0";
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new(if is_root { "env" } else { "sudo" });
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes"]);
+        command.args(arguments).stdin(Stdio::null());
+        command
+    };
+    run(apt_get(&["update"]))?;
+    let words = [&["install", "--no-install-recommends"], &missing[..]].concat();
+    run(apt_get(&words))
+}
+
+fn missing() -> Result<Vec<&'static str>> {
+    let wanted: Vec<&'static str> = PROGRAMS.into_iter().chain(LIBRARIES).collect();
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"]).args(&wanted);
+    let listed = query.stderr(Stdio::null()).output();
+    let listed = listed.context("cannot run `dpkg-query`: the tests are set up for Debian")?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let installed = |name: &str| listed.lines().any(|line| line == format!("{name} installed"));
+    Ok(wanted.into_iter().filter(|name| !installed(name)).collect())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run `{command:?}`"))?;
+    if !output.status.success() {
+        bail!("`{command:?}`: {}", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
