@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         None => Arguments::command().print_help().map_err(Into::into),
         Some(Task::Setup) => packages::install(),
-        Some(Task::Test { arguments }) => packages::install().and_then(|()| steps::test(&arguments)),
+        Some(Task::Test { arguments }) => {
+            packages::install().and_then(|()| steps::test(&arguments))
+        }
         Some(Task::Check) => steps::check(),
         Some(Task::Ci) => {
             packages::install().and_then(|()| steps::check()).and_then(|()| steps::test(&[]))
