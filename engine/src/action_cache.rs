@@ -172,6 +172,8 @@ impl<'a> ActionCache<'a> {
                 whole &= self.store.take(&blob)?.is_some();
             }
             if whole {
+                // When it was used last decides when it goes. That it was is no reason to fail.
+                let _ = files::touch(&path);
                 return Ok(Some(result.clone()));
             }
         }

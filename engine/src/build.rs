@@ -12,6 +12,7 @@ use crate::executor::{Context, Executor};
 use crate::failure::ActionFailure;
 use crate::file_state::{Dependency, FileState};
 use crate::files::{self, FileError};
+use crate::garbage::{self, Collected};
 use crate::label::Label;
 use crate::output_tree::OutputTree;
 use crate::plan::{ActionId, Plan, Program, RequestedTarget};
@@ -200,6 +201,13 @@ impl Engine {
         self.options.output_base.join("execroot").join(&*plan.workspace)
     }
 
+    /// Removes what was not used for longest from the disk cache until it is no larger than
+    /// `limit` bytes. Does nothing while another process uses the cache, or soon after the last
+    /// time.
+    pub fn collect_garbage(&self, limit: u64) -> Result<Option<Collected>, Diagnostic> {
+        Ok(garbage::collect(&self.store, limit)?)
+    }
+
     /// Saves the plan of a request with everything that it relied on. To be called before test
     /// runs are added to the plan.
     pub fn save_plan(
@@ -293,8 +301,12 @@ impl Engine {
             });
         }
         let tests = reports.rest(&executor, events);
-        self.files.save()?;
-        self.store.save()?;
+        for saved in [self.files.save(), self.store.save()] {
+            if let Err(error) = saved {
+                // What was found out is found out again; that costs time only.
+                events.event(Event::Warning(error.to_string()));
+            }
+        }
         let tally = executor.tally();
         Ok(BuildOutcome {
             targets,

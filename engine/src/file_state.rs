@@ -323,7 +323,7 @@ fn stat(path: &Path) -> Result<FileStat, SharedError> {
 }
 
 /// What time it is for the file system that holds the log: stamps are compared with its clock.
-fn file_system_time(path: &Path) -> FileResult<i64> {
+pub(crate) fn file_system_time(path: &Path) -> FileResult<i64> {
     files::remove_file(path)?;
     files::create_new(path)?;
     let stat = files::stat(path, false)?;

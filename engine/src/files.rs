@@ -272,12 +272,20 @@ pub fn set_mode(path: &Path, mode: u32) -> FileResult<()> {
 
 /// Sets the time of the last write, in seconds since 1970.
 pub fn set_mtime(path: &Path, seconds: i64) -> FileResult<()> {
+    set_times(path, libc::timespec { tv_sec: seconds, tv_nsec: 0 })
+}
+
+/// Sets the time of the last write to now.
+pub fn touch(path: &Path) -> FileResult<()> {
+    set_times(path, libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_NOW })
+}
+
+fn set_times(path: &Path, time: libc::timespec) -> FileResult<()> {
     let failed =
         |source| Err(FileError { operation: "set the date of", path: path.into(), source });
     let Ok(c_path) = CString::new(path.as_os_str().as_bytes()) else {
         return failed(io::ErrorKind::InvalidInput.into());
     };
-    let time = libc::timespec { tv_sec: seconds, tv_nsec: 0 };
     // SAFETY: the path ends in NUL and the array has the two times that the call reads.
     let result =
         unsafe { libc::utimensat(libc::AT_FDCWD, c_path.as_ptr(), [time, time].as_ptr(), 0) };

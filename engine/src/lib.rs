@@ -20,6 +20,7 @@ mod executor;
 pub mod failure;
 pub mod file_state;
 pub mod files;
+pub mod garbage;
 pub mod graph;
 mod in_process_action;
 pub mod label;

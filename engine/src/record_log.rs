@@ -19,6 +19,8 @@ pub struct RecordLog {
     path: PathBuf,
     file: File,
     header: Vec<u8>,
+    /// Length of the file, all whole records.
+    size: u64,
 }
 
 impl RecordLog {
@@ -38,14 +40,17 @@ impl RecordLog {
                 each(record);
                 rest = after;
             }
+            let size = (bytes.len() - rest.len()) as u64;
             if !rest.is_empty() {
-                files::truncate(&file, path, (bytes.len() - rest.len()) as u64)?;
+                files::truncate(&file, path, size)?;
             }
+            Ok(RecordLog { path: path.to_owned(), file, header, size })
         } else {
             files::truncate(&file, path, 0)?;
             files::write_all(&mut file, path, &header)?;
+            let size = header.len() as u64;
+            Ok(RecordLog { path: path.to_owned(), file, header, size })
         }
-        Ok(RecordLog { path: path.to_owned(), file, header })
     }
 
     /// Adds one record.
@@ -62,7 +67,14 @@ impl RecordLog {
         for record in records {
             write_record(&mut bytes, record);
         }
-        files::write_all(&mut self.file, &self.path, &bytes)
+        let written = files::write_all(&mut self.file, &self.path, &bytes);
+        match &written {
+            Ok(()) => self.size += bytes.len() as u64,
+            // What was written of it before the disk was full would cut off all that follows.
+            // Should that fail as well the log loses its later records, no more.
+            Err(_) => drop(files::truncate(&self.file, &self.path, self.size)),
+        }
+        written
     }
 
     /// Puts a log of just these records in the place of this one, by renaming.
@@ -76,6 +88,7 @@ impl RecordLog {
         files::remove_file(&temporary)?;
         files::write_atomically(&self.path, &temporary, &bytes)?;
         self.file = files::open_append(&self.path)?;
+        self.size = bytes.len() as u64;
         Ok(())
     }
 }

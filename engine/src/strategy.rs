@@ -35,9 +35,7 @@ pub struct PreparedSpawn {
 }
 
 /// The execution root as processes see it. A strategy that runs them elsewhere puts its own
-/// directory in the place of this prefix wherever it begins an argument or a value of
-/// [`PreparedSpawn::env`]. (The program of a test is given in this way, since its working directory
-/// is not the root.)
+/// directory in the place of this prefix wherever it begins a value of [`PreparedSpawn::env`].
 pub const EXEC_ROOT: &str = "/rbz/execroot";
 
 /// One thing that a process sees.

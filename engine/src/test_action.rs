@@ -15,7 +15,7 @@ use crate::label::join;
 use crate::plan::ActionId;
 use crate::spawn_action::declared;
 use crate::state_log::TestState;
-use crate::strategy::{Completed, DeclaredOutput, EXEC_ROOT, Exit, PreparedSpawn};
+use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn};
 use crate::test_plan::{shard_status_file, temporary_dir};
 
 impl Executor<'_> {
@@ -80,11 +80,6 @@ impl Executor<'_> {
         let mut prepared = self.prepare(action, spawn)?;
         prepared.working_directory = join(test.runfiles.exec_path(), &test.workspace);
         prepared.merge_output = true;
-        if let Some(program) = prepared.argv.first_mut()
-            && !program.starts_with('/')
-        {
-            *program = format!("{EXEC_ROOT}/{program}");
-        }
         // The log is made of what the process writes to its pipe.
         prepared.outputs.retain(|output| *output.path != *test.log.exec_path());
         let temporary = temporary_dir(dir_of(&test.log));
