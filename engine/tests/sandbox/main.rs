@@ -1,5 +1,6 @@
 //! The sandbox with real processes: what they see, what they leave, and how they end.
 
+mod builds;
 mod confinement;
 mod endings;
 mod measure;
@@ -12,8 +13,11 @@ fn main() {
     rbz_engine::sandbox::maybe_become_init();
     match std::env::args().nth(1).as_deref() {
         Some("--victim") => return endings::victim(),
+        Some("--build") => {
+            return builds::killed_build(&std::env::args().nth(2).unwrap_or_default());
+        }
         Some("--measure") => return measure::measure(),
         _ => {}
     }
-    runner::run(&[confinement::TESTS, endings::TESTS, outside::TESTS, paths::TESTS]);
+    runner::run(&[builds::TESTS, confinement::TESTS, endings::TESTS, outside::TESTS, paths::TESTS]);
 }
