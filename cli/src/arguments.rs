@@ -203,6 +203,9 @@ pub struct BuildOptions {
     /// Directory of the disk cache; default: `cache` in the output user root
     #[arg(long, value_name = "DIR")]
     pub disk_cache: Option<PathBuf>,
+    /// How large the disk cache may become before what was not used for longest is removed from it; 0: no limit
+    #[arg(long, default_value = "20G", value_name = "SIZE")]
+    pub experimental_disk_cache_gc_max_size: String,
     /// Runs the actions; with `--nobuild` loads and analyses only
     #[arg(long, default_value = "true")]
     pub build: bool,

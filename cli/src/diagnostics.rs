@@ -42,7 +42,7 @@ pub fn render_failure(failure: &ActionFailure, verbose: bool) -> String {
         None => {}
     }
     if verbose && !command.is_empty() {
-        text += &format!("\n{}", shell_line(command));
+        text += &format!("\n{}", command.join(" "));
     }
     text
 }
@@ -90,11 +90,6 @@ fn undeclared(owner: &Label, input: &UndeclaredInput) -> String {
     )
 }
 
-/// A command line in a form that a shell takes.
-pub fn shell_line(command: &[String]) -> String {
-    shell_words::join(command)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +103,7 @@ mod tests {
             message: "Compiling lib/hello.lisp".into(),
             cause,
             output: ActionOutput::default(),
-            command: vec!["/usr/bin/sbcl".into(), "--load".into(), "a b.lisp".into()],
+            command: vec!["/usr/bin/sbcl".into(), "--load".into(), "'a b.lisp'".into()],
             undeclared: vec![],
             sandbox: None,
         }

@@ -12,7 +12,7 @@ use rbz_engine::failure::{ActionFailure, FailureCause};
 use rbz_engine::plan::{ActionId, Plan};
 
 use crate::console::{Console, Severity};
-use crate::diagnostics::{render_failure, shell_line};
+use crate::diagnostics::render_failure;
 use crate::event_log::EventLog;
 use crate::progress::Progress;
 use crate::request::TestOutput;
@@ -179,7 +179,7 @@ impl LiveDisplay {
             Event::ActionFinished { action, output, .. } => self.show_output(action, &output),
             Event::ActionFailed(failure) => self.show_failure(&failure),
             Event::ActionStarted { message, command: Some(command), .. } => {
-                self.console.print(&format!("SUBCOMMAND: # {message}\n{}", shell_line(&command)));
+                self.console.print(&format!("SUBCOMMAND: # {message}\n{}", command.join(" ")));
             }
             Event::TestFinished(summary) => self.show_test(&summary),
             Event::Loaded { .. }

@@ -77,6 +77,8 @@ pub struct BuildRequest {
     pub stamp: bool,
     /// The directory of the disk cache.
     pub disk_cache: PathBuf,
+    /// How many bytes the disk cache may have after the build; `None`: any number.
+    pub disk_cache_limit: Option<u64>,
     /// Whether actions run, and not only analysis.
     pub execute: bool,
     /// The output groups that are built.
@@ -264,6 +266,7 @@ impl BuildRequest {
             features,
             stamp,
             disk_cache,
+            experimental_disk_cache_gc_max_size,
             build,
             output_groups,
             verbose_failures,
@@ -290,6 +293,7 @@ impl BuildRequest {
             settings: settings.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
             features,
             stamp,
+            disk_cache_limit: size(&experimental_disk_cache_gc_max_size)?,
             disk_cache: disk_cache.map_or_else(|| directories.disk_cache(), path),
             execute: build,
             output_groups: OutputGroups::new(&output_groups),
@@ -389,6 +393,24 @@ fn jobs(text: &str) -> Result<usize, CommandError> {
     }
 }
 
+/// A number of bytes such as `500M`; `None` for 0.
+fn size(text: &str) -> Result<Option<u64>, CommandError> {
+    let expected = "it must be a size such as `500M` or `20G`";
+    let error = || wrong("experimental_disk_cache_gc_max_size", text, expected);
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" | "m" => 1 << 20,
+        "G" | "g" => 1 << 30,
+        "T" | "t" => 1 << 40,
+        _ => return Err(error()),
+    };
+    let number: u64 = digits.parse().map_err(|_| error())?;
+    let bytes = number.checked_mul(unit).ok_or_else(error)?;
+    Ok((bytes > 0).then_some(bytes))
+}
+
 fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, CommandError> {
     texts
         .iter()
@@ -484,6 +506,16 @@ mod tests {
         assert_eq!(of("+fasl"), (true, "fasl".into()));
         assert_eq!(of("fasl,default"), (true, "fasl".into()));
         assert_eq!(of("+fasl,-default,+x,-x"), (false, "fasl".into()));
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("3k").expect("valid"), Some(3072));
+        assert_eq!(size("20G").expect("valid"), Some(20 << 30));
+        assert_eq!(size("0").expect("valid"), None);
+        for text in ["", "G", "1x", "-1", "99999999999T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

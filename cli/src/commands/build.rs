@@ -207,6 +207,13 @@ impl Workspace<'_> {
         let outcome = engine.build(plan, &goals, &reporter.sink(), interrupts.cancel());
         interrupts.set_executing(false);
         built.outcome = Some(outcome?);
+        if let Some(limit) = request.disk_cache_limit
+            && let Err(error) = engine.collect_garbage(limit)
+        {
+            // The build is fine, and the next one tries again.
+            let text = format!("the disk cache cannot be brought below its limit: {error}");
+            reporter.sink().note(Severity::Warning, &text);
+        }
         Ok(built)
     }
 
