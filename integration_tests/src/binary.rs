@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 ///
 /// Cargo does not build the binaries of other packages for the tests of this one; `cargo xtask
 /// test` does it first. So that nobody tests an old binary unawares, this compares it with the
-/// sources that cargo noted beside it.
+/// sources that cargo noted beside it. `RBZ_UNDER_TEST` in the environment names another binary,
+/// such as an installed one, which is taken as it is.
 ///
 /// # Panics
 ///
@@ -18,6 +19,9 @@ use sha2::{Digest, Sha256};
 pub fn rbz() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(binary) = std::env::var_os("RBZ_UNDER_TEST") {
+            return PathBuf::from(binary);
+        }
         let binary = profile_directory().join("rbz");
         let Some(built) = modified(&binary) else {
             panic!(

@@ -1,13 +1,18 @@
 //! Real libraries as the distribution ships them, with their own tests, and programs on them.
 
+use std::path::Path;
+use std::process::Command;
+
+use rbz_integration_tests::system::output_of;
 use rbz_integration_tests::{Workspace, workspace_from};
+
+const SOURCES: &str = "/usr/share/common-lisp/source";
 
 /// The workspace over the sources of the system, or `None`, said aloud, where they are missing.
 fn libraries() -> Option<Workspace> {
-    let sources = std::path::Path::new("/usr/share/common-lisp/source");
     for library in ["alexandria", "cl-ppcre", "ironclad", "fiveam"] {
-        if !sources.join(library).is_dir() {
-            eprintln!("skipped: no {library} in {}", sources.display());
+        if !Path::new(SOURCES).join(library).is_dir() {
+            eprintln!("skipped: no {library} in {SOURCES}");
             return None;
         }
     }
@@ -22,7 +27,50 @@ fn they_build_and_their_tests_pass_and_then_nothing_is_left_to_do() {
     ws.rbz("build //...").run();
     let again = ws.rbz("build //...").traced().run();
     assert_eq!(again.trace().processes, Vec::<String>::new());
-    let sources = std::path::Path::new("/usr/share/common-lisp/source");
-    assert_eq!(again.trace().opened_below(sources), Vec::<String>::new());
+    assert_eq!(again.trace().opened_below(Path::new(SOURCES)), Vec::<String>::new());
     assert!(ws.rbz("test //...").run().ran().is_empty());
+
+    ws.rbz("clean").run();
+    let fetched = ws.rbz("build //...").run();
+    assert!(fetched.ran().is_empty(), "everything is in the disk cache: {fetched}");
+
+    programs_agree_with_those_of_the_system(&ws);
+}
+
+fn programs_agree_with_those_of_the_system(ws: &Workspace) {
+    let data = ws.base().join("data");
+    std::fs::create_dir(&data).expect("the temporary directory can be written");
+    std::fs::write(data.join("a"), "one\ntwo\ncafé\n").expect("the directory can be written");
+    std::fs::copy(ws.path("rbz-bin/lgrep/lgrep"), data.join("lgrep")).expect("it was built");
+    std::fs::copy(ws.path("rbz-bin/sums/sums"), data.join("sums")).expect("it was built");
+
+    for digest in ["md5", "sha1", "sha256", "sha512"] {
+        let ours = output_of(&data, "./sums", &[digest, "a", "sums", "lgrep"]);
+        assert_eq!(ours, output_of(&data, &format!("{digest}sum"), &["a", "sums", "lgrep"]));
+    }
+
+    let (key, vector) = ("000102030405060708090a0b0c0d0e0f", "0f0e0d0c0b0a09080706050403020100");
+    output_of(&data, "./sums", &["encrypt", "ctr", key, vector, "lgrep", "ours"]);
+    output_of(
+        &data,
+        "openssl",
+        &["enc", "-aes-128-ctr", "-K", key, "-iv", vector, "-in", "lgrep", "-out", "theirs"],
+    );
+    output_of(&data, "cmp", &["ours", "theirs"]);
+    output_of(&data, "./sums", &["decrypt", "ctr", key, vector, "theirs", "again"]);
+    output_of(&data, "cmp", &["again", "lgrep"]);
+
+    let perl = |program: &str, pattern: &str| {
+        let output = Command::new(program)
+            .args(if program == "grep" { &["-P", "-n"][..] } else { &["-n"] })
+            .args(["--", pattern, "a"])
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(&data)
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+    };
+    for pattern in ["o", "^.{3}$", "(?<=ca)f.", "nowhere", "(e)$"] {
+        assert_eq!(perl("./lgrep", pattern), perl("grep", pattern), "{pattern}");
+    }
 }
