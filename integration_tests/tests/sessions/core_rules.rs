@@ -141,7 +141,7 @@ genrule(
     .file(".hidden.txt", "")
     .build();
     ws.rbz("build //:o").run();
-    assert_eq!(ws.read("rbz-bin/o"), ".hidden.txt a.txt dir/b.txt read.md\n");
+    assert_eq!(ws.read("rbz-bin/o"), "a.txt dir/b.txt read.md\n");
 }
 
 #[test]

@@ -1,91 +1,132 @@
 //! Ends that come too early, and changes that come too late.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use rbz_integration_tests::Workspace;
 use rbz_integration_tests::projects::{build_file, tower};
-use rbz_integration_tests::{Workspace, workspace};
+use rbz_integration_tests::session::Running;
 
-/// A genrule whose command begins, says so in `begun` of the workspace, and waits for ever.
-fn endless() -> Workspace {
-    let ws = workspace().build();
-    let begun = ws.path("begun");
-    ws.write(
-        "BUILD",
-        &format!(
-            r#"
+/// A workspace with an action that never ends, and the word by which its process is known.
+struct Endless {
+    ws: Workspace,
+    word: String,
+}
+
+/// `//:endless` on `//:first`; with further attributes.
+fn endless(attributes: &str) -> Endless {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let word = format!("100000.{}{number}", std::process::id());
+    let ws = build_file(&format!(
+        r#"
 genrule(name = "first", outs = ["first.txt"], cmd = "echo first > $@")
 genrule(
     name = "endless",
     srcs = ["first.txt"],
     outs = ["endless.txt"],
-    cmd = "touch {}; sleep 100000",
-    local = True,
+    cmd = "sleep {word}",
+    {attributes}
 )
-"#,
-            begun.display()
-        ),
-    );
-    ws
+"#
+    ));
+    Endless { ws: ws.build(), word }
 }
 
-/// True while a process runs whose command line contains `text`.
-fn runs(text: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
-    let command_lines =
-        processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    let mut command_lines = command_lines.map(|line| String::from_utf8_lossy(&line).into_owned());
-    command_lines.any(|line| line.contains(text))
+impl Endless {
+    /// Starts a build and waits until the action runs.
+    fn start(&self) -> Running {
+        let mut call = self.ws.rbz("build //:endless").exit_code(8).spawn();
+        call.wait_until("the action", |_| self.runs());
+        call
+    }
+
+    /// True while the action's process is there.
+    fn runs(&self) -> bool {
+        let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines
+            .map(|line| String::from_utf8_lossy(&line).into_owned())
+            .any(|line| line.contains(&self.word))
+    }
+
+    /// Waits until the action's process is gone.
+    fn wait_for_end(&self) {
+        let start = Instant::now();
+        while self.runs() {
+            assert!(start.elapsed() < Duration::from_secs(30), "the action goes on without rbz");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
 fn ctrl_c_stops_the_build_with_status_8_and_keeps_what_was_finished() {
-    let ws = endless();
-    let mut call = ws.rbz("build //:endless").exit_code(8).spawn();
-    call.wait_until("the action", |_| ws.path("begun").exists());
+    for attributes in ["", "local = True"] {
+        let endless = endless(attributes);
+        let call = endless.start();
+        call.signal(Signal::SIGINT);
+        call.wait().stderr_has("nterrupt");
+        assert!(!endless.runs(), "the action's processes are gone");
+        assert_eq!(endless.ws.read("rbz-bin/first.txt"), "first\n");
+        assert!(endless.ws.rbz("build //:first").run().ran().is_empty());
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_rbz_at_once() {
+    let endless = endless("");
+    let call = endless.start();
     call.signal(Signal::SIGINT);
-    call.wait().stderr_has("interrupted");
-    assert_eq!(ws.read("rbz-bin/first.txt"), "first\n");
-    let begun = ws.path("begun").display().to_string();
-    assert!(!runs(&begun), "the action's processes are gone");
-    assert!(ws.rbz("build //:first").run().ran().is_empty());
+    call.signal(Signal::SIGINT);
+    call.wait();
+    endless.wait_for_end();
 }
 
 #[test]
 fn when_rbz_is_killed_its_actions_end_too() {
-    let ws = endless();
-    let mut call = ws.rbz("build //:endless").spawn();
-    call.wait_until("the action", |_| ws.path("begun").exists());
-    let begun = ws.path("begun").display().to_string();
-    assert!(runs(&begun));
-    call.kill();
-    let start = Instant::now();
-    while runs(&begun) {
-        assert!(start.elapsed() < Duration::from_secs(30), "the action goes on without rbz");
-        std::thread::yield_now();
+    for attributes in ["", "local = True"] {
+        let endless = endless(attributes);
+        endless.start().kill();
+        endless.wait_for_end();
+        assert!(endless.ws.rbz("build //:first").run().ran().is_empty());
     }
 }
 
 #[test]
 fn of_two_rbz_in_one_workspace_the_second_waits_and_says_so() {
-    let ws = endless();
-    let mut first = ws.rbz("build //:endless").exit_code(8).spawn();
-    first.wait_until("the action", |_| ws.path("begun").exists());
-    let mut second = ws.rbz("build //:first").spawn();
-    second.wait_for_stderr("waiting");
+    let endless = endless("");
+    let first = endless.start();
+    let mut second = endless.ws.rbz("build //:first").spawn();
+    second.wait_for_stderr("ait");
     first.signal(Signal::SIGINT);
     first.wait();
     second.wait();
 }
 
 #[test]
-fn two_rbz_in_two_workspaces_share_a_cache_at_the_same_time() {
+fn several_rbz_in_one_workspace_take_turns() {
     let ws = tower().own_cache().build();
     let calls: Vec<_> = (0..3).map(|_| ws.rbz("build //...").spawn()).collect();
     for call in calls {
         call.wait();
     }
     ws.rbz("run //app").run().stdout_has("Hello, world!");
+}
+
+#[test]
+fn workspaces_share_a_cache_at_the_same_time() {
+    let first = tower().own_cache().build();
+    let second = first.clone_to("elsewhere", true);
+    let cache = format!("--disk_cache={}", first.disk_cache().display());
+    let calls = [&first, &second].map(|ws| ws.rbz_args(["build", "//...", &cache]).spawn());
+    for call in calls {
+        call.wait();
+    }
+    for ws in [&first, &second] {
+        ws.rbz_args(["run", "//app", &cache]).run().stdout_has("Hello, world!");
+    }
 }
 
 /// Numbers that look random and are the same in every run.
