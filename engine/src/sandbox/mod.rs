@@ -20,6 +20,7 @@ mod reaper;
 mod sandboxed;
 mod scratch;
 mod supervise;
+mod sweeper;
 mod synthetic;
 mod system_trees;
 mod tree;
@@ -30,6 +31,7 @@ mod writable;
 pub use connection::{SandboxKind, probe};
 pub use init::maybe_become_init;
 pub use sandboxed::{Sandboxed, Ways};
+pub use scratch::remove_tree;
 
 pub(crate) use connection::Connection;
 pub(crate) use message::{Mode, Request};

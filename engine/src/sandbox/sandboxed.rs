@@ -99,10 +99,7 @@ impl Sandboxed {
         };
         let overlay = self.ways.overlay && connection.overlay();
         SystemTrees::remove_old(&session);
-        let trees = TreePool::new(session.clone()).map_err(|error| StrategyError {
-            what: "prepare the input trees".into(),
-            reason: error.to_string(),
-        })?;
+        let trees = TreePool::new(session.clone());
         Ok(State { connection, overlay, trees, system_trees: SystemTrees::default(), session })
     }
 }

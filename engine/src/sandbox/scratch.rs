@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use super::sweeper::Sweeper;
 use super::view::{DEVICES, TRIAL, part};
 use crate::strategy::StrategyError;
 
@@ -22,6 +23,7 @@ pub struct Session {
     next: AtomicU64,
     /// When it was opened, in seconds, by the clock of the file system.
     opened: i64,
+    sweeper: Sweeper,
     _lock: Flock<File>,
 }
 
@@ -30,6 +32,7 @@ pub struct Session {
 const TREES: &str = "trees";
 const SCRATCH: &str = "scratch";
 const SYSTEM: &str = "system";
+const RUBBISH: &str = "rubbish";
 
 /// More rbz processes than this never work in one output base at once.
 const MAX_SESSIONS: u32 = 1000;
@@ -53,8 +56,10 @@ impl Session {
                 .open(base.join("lock"))
                 .map_err(failed)?;
             let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { continue };
-            remove_tree(&base.join(SCRATCH)).map_err(failed)?;
-            remove_tree(&base.join(TRIAL)).map_err(failed)?;
+            let sweeper = Sweeper::new(&base.join(RUBBISH)).map_err(failed)?;
+            for name in [SCRATCH, TREES, TRIAL] {
+                sweeper.discard(&base.join(name)).map_err(failed)?;
+            }
             for name in [SCRATCH, TREES, SYSTEM, DEVICES, TRIAL] {
                 make_directory(&base.join(name)).map_err(failed)?;
             }
@@ -65,7 +70,13 @@ impl Session {
             let file = trial.join(part::LOWER).join(part::FILE);
             fs::write(&file, "").map_err(failed)?;
             let opened = fs::metadata(&file).map_err(failed)?.mtime();
-            return Ok(Arc::new(Session { base, next: AtomicU64::new(0), opened, _lock: lock }));
+            return Ok(Arc::new(Session {
+                base,
+                next: AtomicU64::new(0),
+                opened,
+                sweeper,
+                _lock: lock,
+            }));
         }
         Err(failed(io::Error::other("too many processes use it")))
     }
@@ -78,7 +89,12 @@ impl Session {
     /// Removes what the init needed only to find out what the machine allows.
     pub fn remove_trial(&self) {
         // If something stays, the next session removes it.
-        let _ = remove_tree(&self.base.join(TRIAL));
+        let _ = self.discard(&self.base.join(TRIAL));
+    }
+
+    /// Removes a directory of the session: at once to look at, in fact soon.
+    pub fn discard(&self, path: &Path) -> io::Result<()> {
+        self.sweeper.discard(path)
     }
 
     /// When it was opened, in seconds.
@@ -150,7 +166,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.keep {
             // What cannot be removed now is removed by the next session.
-            let _ = remove_tree(&self.path());
+            let _ = self.session.discard(&self.path());
         }
     }
 }
@@ -236,7 +252,7 @@ mod tests {
         }
         fs::write(outside.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&outside, top.join("closed/link")).unwrap();
-        fs::set_permissions(top.join("closed"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(top.join("closed"), Permissions::from_mode(0o000)).unwrap();
         remove_flattened(&top).unwrap();
         assert!(!top.exists() && outside.join("file").exists());
     }

@@ -71,7 +71,7 @@ impl SystemTrees {
                 entry.metadata().is_ok_and(|it| it.ctime() + KEEP_FOR_SECONDS < session.opened());
             if unfinished || old {
                 // What cannot be removed only takes space.
-                let _ = remove_tree(&entry.path());
+                let _ = session.discard(&entry.path());
             }
         }
     }

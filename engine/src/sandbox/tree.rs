@@ -82,7 +82,8 @@ impl Tree {
     }
 
     /// How many files and links were made in it so far.
-    pub fn made(&self) -> u64 {
+    #[cfg(test)]
+    fn made(&self) -> u64 {
         self.made
     }
 

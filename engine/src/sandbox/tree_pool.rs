@@ -1,10 +1,9 @@
 //! The pool of input trees: each action gets the free tree that is most like what it needs.
 
 use std::fs;
-use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::scratch::{Session, remove_tree};
+use super::scratch::Session;
 use super::tree::{Staging, Tree, TreeError};
 use crate::strategy::StagedInput;
 
@@ -34,12 +33,9 @@ pub struct PooledTree {
 }
 
 impl TreePool {
-    /// A pool with no trees; those that a former process left are removed.
-    pub fn new(session: Arc<Session>) -> io::Result<Arc<TreePool>> {
-        for entry in fs::read_dir(session.base().join(Session::tree("")))? {
-            remove_tree(&entry?.path())?;
-        }
-        Ok(Arc::new(TreePool { session, state: Mutex::default() }))
+    /// A pool with no trees.
+    pub fn new(session: Arc<Session>) -> Arc<TreePool> {
+        Arc::new(TreePool { session, state: Mutex::default() })
     }
 
     /// A tree that holds `inputs`, sorted by path, and is not changed while it is in use.
@@ -48,7 +44,7 @@ impl TreePool {
         if let Err(error) = tree.update(inputs) {
             drop(tree);
             // What is left of it is removed by the next session at the latest.
-            let _ = remove_tree(&self.session.base().join(&name));
+            let _ = self.session.discard(&self.session.base().join(&name));
             return Err(error);
         }
         Ok(PooledTree { pool: self.clone(), name, tree: Some(tree) })
@@ -82,11 +78,6 @@ impl PooledTree {
     /// Relative to the session's base.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// How many files and links were made in it so far.
-    pub fn made(&self) -> u64 {
-        self.tree.as_ref().map_or(0, Tree::made)
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rbz_engine::strategy::{Cancel, Exit, Strategy};
+use rbz_engine::strategy::{Cancel, Exit};
 
 use crate::runner::Test;
 use crate::workshop::{With, Workshop};
@@ -42,7 +42,7 @@ pub fn processes_with(word: &str) -> usize {
 }
 
 /// Waits until `condition` holds, but not for ever.
-fn soon(condition: impl Fn() -> bool) -> bool {
+pub fn soon(condition: impl Fn() -> bool) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(10) {
         if condition() {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rbz_engine::sandbox::Sandboxed;
-use rbz_engine::strategy::{Cancel, Exit, StagedContent, StagedInput, Strategy};
+use rbz_engine::strategy::{Cancel, Exit, StagedContent, StagedInput};
 
+use crate::endings::soon;
 use crate::runner::Test;
 use crate::workshop::{With, Workshop};
 
@@ -72,18 +73,22 @@ fn a_deep_heap_of_directories_is_cleaned_up() {
     );
     let done = workshop.run(&workshop.script(&script).tree("out"));
     assert_eq!(done.exit, Exit::Status(0));
-    let scratch = done.outputs_root.parent().unwrap().parent().unwrap().to_owned();
+    let session = done.outputs_root.ancestors().nth(3).unwrap().to_owned();
     drop(done);
-    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(session.join("scratch")).unwrap().count(), 0);
+    let rubbish = session.join("rubbish");
+    assert!(soon(|| fs::read_dir(&rubbish).unwrap().count() == 0));
 }
 
 fn unreadable_leftovers_are_cleaned_up() {
     let workshop = Workshop::new();
     let script = "mkdir -p /tmp/a/b ~/c; touch /tmp/a/b/f; chmod 0 /tmp/a/b /tmp/a ~/c out; true";
     let done = workshop.run(&workshop.script(script).tree("out"));
-    let scratch = done.outputs_root.parent().unwrap().parent().unwrap().to_owned();
+    let session = done.outputs_root.ancestors().nth(3).unwrap().to_owned();
     drop(done);
-    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(session.join("scratch")).unwrap().count(), 0);
+    let rubbish = session.join("rubbish");
+    assert!(soon(|| fs::read_dir(&rubbish).unwrap().count() == 0));
 }
 
 fn a_path_out_of_the_tree_is_refused() {
