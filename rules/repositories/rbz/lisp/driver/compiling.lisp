@@ -22,6 +22,9 @@
 (defvar *unit*)
 (setf (documentation '*unit* 'variable) "The file that is being compiled.")
 
+(defvar *talkative* nil
+  "True if each step is told.")
+
 (defun jobs (parameters)
   "The files to compile, in order."
   (let ((jobs '()))
@@ -36,7 +39,8 @@
 
 (defun compile-command (parameters)
   "Do what PARAMETERS say; true if all went well."
-  (setf *handlers* (parameters :nowarn parameters))
+  (setf *handlers* (parameters :nowarn parameters)
+        *talkative* (string/= (parameter :verbose parameters "0") "0"))
   (prepare-image)
   (add-features (parameters :feature parameters))
   (and (load-steps parameters)
@@ -49,7 +53,7 @@
 
 (defun load-steps (parameters)
   "Load everything that the files depend on; true if no condition was a failure."
-  (loop for step in (parameters :load parameters)
+  (loop for step in (steps parameters)
         always (with-modules-refused () (load-with-verdicts step))))
 
 ;;; Compiling one file
@@ -276,8 +280,17 @@ or nil if it did not come to its end."
 
 ;;; Loading with verdicts
 
+(defun steps (parameters)
+  "What is to be loaded, in order: everything but what the image has inside."
+  (let ((inside (make-hash-table :test 'equal)))
+    (dolist (step (parameters :inside parameters))
+      (setf (gethash step inside) t))
+    (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
+
+
 (defun load-with-verdicts (step)
   "Load STEP; true unless one of its warnings is a failure."
+  (when *talkative* (format t "; load ~a~%" step))
   (let ((failures '()))
     (flet ((judge (condition)
              (ecase (load-verdict condition)

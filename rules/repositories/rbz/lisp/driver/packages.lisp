@@ -56,7 +56,7 @@
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT" "RBZ.LOADING")
-  (:export "COMPILE-COMMAND"))
+  (:export "COMPILE-COMMAND" "STEPS" "LOAD-WITH-VERDICTS"))
 
 (defpackage "RBZ.CORE"
   (:documentation "Saving cores and programs, and what runs when a program starts.")
