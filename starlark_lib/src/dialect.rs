@@ -4,6 +4,7 @@ use rbz_engine::diagnostic::{Diagnostic, Place};
 use starlark::eval::Evaluator;
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
+use crate::select_value;
 use crate::starlark_error;
 
 /// What kind of file a text is, which decides on its syntax and its globals.
@@ -49,6 +50,61 @@ impl FileKind {
     }
 }
 
+/// What stands for the name `load` where it is no statement: of an attribute, an argument, a
+/// field. The parser takes the word for a keyword everywhere. As long as the word itself, so that
+/// all places stay true.
+const LOAD_NAME: &str = "l0aD";
+
+/// The name that a user wrote for an identifier of the parsed text.
+pub fn real_name(identifier: &str) -> &str {
+    if identifier == LOAD_NAME { "load" } else { identifier }
+}
+
+/// A text of messages with the names that the user wrote.
+pub fn real_text(text: &str) -> String {
+    text.replace(LOAD_NAME, "load")
+}
+
+/// The text with [`LOAD_NAME`] for each `load` that begins no statement.
+fn load_as_name(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let mut result = text.to_owned();
+    let (mut at, mut open, mut first) = (0_usize, 0_usize, true);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => {
+                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
+                continue;
+            }
+            b'"' | b'\'' => {
+                at = end_of_string(bytes, at);
+                first = false;
+                continue;
+            }
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            b'\n' if open == 0 => first = true,
+            b'l' if bytes[at..].starts_with(b"load")
+                && !word(bytes.get(at + 4))
+                && !(at > 0 && word(bytes.get(at - 1))) =>
+            {
+                let call = text[at + 4..].trim_start_matches([' ', '\t']).starts_with('(');
+                if !(first && open == 0 && call) {
+                    result.replace_range(at..at + 4, LOAD_NAME);
+                }
+                at += 3;
+            }
+            _ => {}
+        }
+        if !bytes[at].is_ascii_whitespace() {
+            first = false;
+        }
+        at += 1;
+    }
+    result
+}
+
 /// How deep brackets may be nested. The parser and the compiler recurse on them.
 const MAX_NESTING: usize = 200;
 
@@ -58,8 +114,15 @@ const MAX_OPERATORS: usize = 20_000;
 /// Parses `text`, shown as `file`.
 pub fn parse(file: &str, text: &str, kind: FileKind) -> Result<AstModule, Box<Diagnostic>> {
     check_depth(file, text)?;
-    AstModule::parse(file, text.to_owned(), &kind.dialect())
-        .map_err(|error| Box::new(starlark_error::diagnostic(error, kind)))
+    let mut ast = AstModule::parse(file, load_as_name(text), &kind.dialect())
+        .map_err(|error| Box::new(starlark_error::diagnostic(error, kind)))?;
+    // A dict does not know what to do with a `select` on its right, so `|` is a function of ours
+    // where that may happen. In .bzl files `|` also joins types, and stays what it is.
+    if kind == FileKind::Build && text.contains('|') && text.contains("select") {
+        let replacement = ("|".to_owned(), select_value::OR_FUNCTION.to_owned());
+        ast.replace_binary_operators(&[replacement].into());
+    }
+    Ok(ast)
 }
 
 /// Refuses what would make the parser recurse too deep.

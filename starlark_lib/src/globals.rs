@@ -17,7 +17,7 @@ use crate::native_rule::native_rules;
 use crate::package_functions::package_functions;
 use crate::repository_rule::repository_rule_functions;
 use crate::rule_value::rule_functions;
-use crate::select_value::select_functions;
+use crate::select_value::{add_or_function, select_functions};
 use crate::starlark_error;
 use crate::workspace_functions::{repository_functions, workspace_file_functions};
 
@@ -41,7 +41,7 @@ impl GlobalSet {
             repository_functions(native);
             add_module(native, prelude);
         });
-        let mut build = language().with(native_functions);
+        let mut build = language().with(native_functions).with(add_or_function);
         add_module(&mut build, prelude);
         let workspace = language().with(workspace_file_functions).with(repository_functions);
         GlobalSet { bzl: bzl.build(), build: build.build(), workspace: workspace.build() }

@@ -11,6 +11,7 @@ use starlark::values::{StringValue, Value};
 
 use crate::attr::{AttrKind, AttrSchema, AttrValue, Attrs, Configurable};
 use crate::attribute_conversion;
+use crate::dialect;
 use crate::evaluation::Evaluation;
 use crate::nearest;
 use crate::package::{RuleTarget, TargetKind, Visibility};
@@ -102,7 +103,7 @@ fn declare<'v>(
     let what = format!("`{rule}` rule `{name}`");
     let mut attrs: Attrs = BTreeMap::new();
     for (key, value) in given.iter() {
-        let key = key.as_str();
+        let key = dialect::real_name(key.as_str());
         let Some(attr) = schema.attrs.get(key).filter(|_| !key.starts_with('_')) else {
             return Err(keyword_error(key, unknown_attribute(schema, key)));
         };

@@ -52,6 +52,7 @@ pub mod rule;
 pub mod rule_context;
 pub mod rule_value;
 pub mod runfiles_value;
+pub mod saved_packages;
 pub mod select_value;
 pub mod session;
 pub mod source_tree;
@@ -62,5 +63,7 @@ pub mod value_repr;
 pub mod workspace;
 pub mod workspace_functions;
 
+#[cfg(test)]
+mod error_tests;
 #[cfg(test)]
 mod loader_tests;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use rbz_engine::diagnostic::Diagnostic;
@@ -23,6 +24,7 @@ use crate::repositories::{MadeRepositories, RepositoryRoot};
 use crate::repository_declaration::DeclaredRepositories;
 use crate::rule::{RuleRef, RuleSchema};
 use crate::rule_value::FrozenStarlarkRule;
+use crate::saved_packages::SavedPackages;
 use crate::source_tree::SourceTree;
 use crate::workspace;
 
@@ -33,9 +35,10 @@ pub struct Shared {
     pub(crate) session: Arc<SessionNames>,
     pub(crate) modules: Modules,
     language: GlobalSet,
-    with_prelude: OnceLock<Result<GlobalSet, Box<Diagnostic>>>,
+    with_prelude: OnceLock<GlobalSet>,
     pub(crate) declared: Arc<DeclaredRepositories>,
     pub(crate) made: MadeRepositories,
+    pub(crate) saved: SavedPackages,
     ignored_in_main: OnceLock<SharedIgnored>,
     /// For evaluations, which own what they use.
     pub(crate) me: Weak<Shared>,
@@ -48,9 +51,14 @@ pub struct Loader {
     shared: Arc<Shared>,
     packages: Mutex<HashMap<PackageId, PackageCell>>,
     threads: rayon::ThreadPool,
+    /// How many packages were loaded.
+    loaded: AtomicUsize,
     /// What questions outside of any package relied on.
     noted: Mutex<HashSet<Dependency>>,
 }
+
+/// The name of a workspace that has none.
+const UNNAMED_WORKSPACE: &str = "__main__";
 
 /// Evaluation recurses; the stack is only reserved, not used, where it does not.
 const STACK_SIZE: usize = 256 << 20;
@@ -58,17 +66,21 @@ const STACK_SIZE: usize = 256 << 20;
 impl Shared {
     /// What is predeclared in the files of a repository.
     pub fn globals(&self, repo: &RepoName) -> Result<&GlobalSet, Box<Diagnostic>> {
-        let Some(prelude) = &self.options.prelude else { return Ok(&self.language) };
-        if self.is_shipped(repo) {
-            return Ok(&self.language);
+        let Some(prelude) = self.prelude_of(repo)? else { return Ok(&self.language) };
+        Ok(self.with_prelude.get_or_init(|| GlobalSet::new(Some(&prelude.frozen))))
+    }
+
+    /// The module whose names the BUILD files of a repository see, if they do.
+    pub fn prelude_of(
+        &self,
+        repo: &RepoName,
+    ) -> Result<Option<Arc<LoadedModule>>, Box<Diagnostic>> {
+        match &self.options.prelude {
+            Some(prelude) if !self.is_shipped(repo) => {
+                self.modules.load(prelude, None, self).map(Some)
+            }
+            _ => Ok(None),
         }
-        self.with_prelude
-            .get_or_init(|| {
-                let module = self.modules.load(prelude, None, self)?;
-                Ok(GlobalSet::new(Some(&module.frozen)))
-            })
-            .as_ref()
-            .map_err(Clone::clone)
     }
 
     fn is_shipped(&self, repo: &RepoName) -> bool {
@@ -130,7 +142,20 @@ impl Shared {
         if !label.name().ends_with(".bzl") {
             return Err(format!("`{text}` cannot be loaded: it is no .bzl file"));
         }
-        Ok(label)
+        Ok(self.shipped_instead(&label).unwrap_or(label))
+    }
+
+    /// In a workspace that has the name of a shipped repository, the shipped .bzl files stand for
+    /// its own: its BUILD files are written for the rules that come with the program.
+    fn shipped_instead(&self, label: &Label) -> Option<Label> {
+        let package = label.package();
+        let repo = RepoName::new(&self.session.workspace());
+        if !package.repo.is_main() || repo.is_main() || !self.is_shipped(&repo) {
+            return None;
+        }
+        let path = self.options.shipped.get(&repo)?.join(label.repo_relative_path());
+        let there = self.files.stat(&path).is_ok_and(|stat| stat.kind() == EntryKind::File);
+        there.then(|| Label::new(PackageId::new(repo, &package.path), label.name()))
     }
 }
 
@@ -148,6 +173,7 @@ impl Loader {
             .map_err(|error| {
                 Box::new(Diagnostic::machine(format!("cannot start threads: {error}")))
             })?;
+        let saved = SavedPackages::open(&options.output_base)?;
         let shared = Arc::new_cyclic(|me| Shared {
             options,
             files,
@@ -157,6 +183,7 @@ impl Loader {
             with_prelude: OnceLock::new(),
             declared: Arc::default(),
             made: MadeRepositories::default(),
+            saved,
             ignored_in_main: OnceLock::new(),
             me: me.clone(),
         });
@@ -170,7 +197,13 @@ impl Loader {
             shared.made.note(workspace::evaluate(&shared)?);
             workspace::declare_defaults(&shared)
         })?;
-        Ok(Loader { shared, packages: Mutex::default(), threads, noted: Mutex::default() })
+        Ok(Loader {
+            shared,
+            packages: Mutex::default(),
+            threads,
+            loaded: AtomicUsize::new(0),
+            noted: Mutex::default(),
+        })
     }
 
     /// What all threads of the session share.
@@ -199,9 +232,10 @@ impl Loader {
         &self.shared.files
     }
 
-    /// The name of the main repository.
+    /// The name of the main repository, the directory of its files in runfiles.
     pub fn workspace_name(&self) -> Arc<str> {
-        self.shared.session.workspace()
+        let name = self.shared.session.workspace();
+        if name.is_empty() { UNNAMED_WORKSPACE.into() } else { name }
     }
 
     /// The directory of a repository.
@@ -226,19 +260,12 @@ impl Loader {
         self.threads.install(|| {
             cell.get_or_init(|| {
                 let result = package_loader::load(id, &self.shared).map(Arc::new);
-                self.shared
-                    .session
-                    .events
-                    .event(Event::Loaded { packages: self.loaded_count() + 1 });
+                let packages = self.loaded.fetch_add(1, Ordering::Relaxed) + 1;
+                self.shared.session.events.event(Event::Loaded { packages });
                 result
             })
             .clone()
         })
-    }
-
-    fn loaded_count(&self) -> usize {
-        let packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());
-        packages.values().filter(|cell| cell.get().is_some()).count()
     }
 
     /// The target `label`, with its package. The error says what is near, not who asked.
@@ -250,10 +277,50 @@ impl Loader {
         }
     }
 
+    /// Why there is no target `label`, and what the user may have meant.
     fn no_such_target(&self, label: &Label, package: &Package) -> Diagnostic {
-        let diagnostic = Diagnostic::user(format!("there is no target `{label}`"));
+        let missing = format!("there is no target `{label}`");
+        let mut tree = SourceTree::new(self.shared.files.clone());
+        let near = self.near_target(label, package, &mut tree);
+        self.note_dependencies(&tree);
+        if let Ok(Some((why, hint))) = near {
+            return Diagnostic::user(format!("{missing}: {why}")).hint(hint);
+        }
+        let diagnostic = Diagnostic::user(format!(
+            "{missing}: `{}` declares none of that name",
+            package.build_file
+        ));
         let names = package.targets.keys().map(|name| &**name);
         nearest::hinted(diagnostic, label.name(), names)
+    }
+
+    /// A reason that the disk tells: the file is there but no target, or it is in another package.
+    fn near_target(
+        &self,
+        label: &Label,
+        package: &Package,
+        tree: &mut SourceTree,
+    ) -> Result<Option<(String, String)>, Diagnostic> {
+        let root = self.shared.repository(&package.id.repo).map_err(|error| *error)?;
+        let directory = root.directory.join(&*package.id.path);
+        for (at, _) in label.name().match_indices('/') {
+            let (above, rest) = (&label.name()[..at], &label.name()[at + 1..]);
+            if tree.build_file(&directory.join(above))?.is_some() {
+                let below = PackageId::new(
+                    package.id.repo.clone(),
+                    &rbz_engine::label::join(&package.id.path, above),
+                );
+                let why = format!("`{}` is a package of its own", below.exec_dir());
+                return Ok(Some((why, format!("write `{}`", below.label(rest)))));
+            }
+        }
+        if tree.is_source(&directory, label.name())? {
+            let why = format!("the file is there, but `{}` does not export it", package.build_file);
+            let hint =
+                format!("add `exports_files([\"{}\"])` to `{}`", label.name(), package.build_file);
+            return Ok(Some((why, hint)));
+        }
+        Ok(None)
     }
 
     /// The module `label`.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use rbz_engine::event::Event;
 use rbz_engine::file_state::FileState;
-use rbz_engine::label::{PackageId, RepoName};
+use rbz_engine::label::{Label, PackageId, RepoName};
 
 use crate::attr::{AttrValue, Configurable};
 use crate::loader::Loader;
@@ -40,6 +40,15 @@ impl Workspace {
     }
 
     pub fn loader(&self) -> Loader {
+        self.loader_with(BTreeMap::new(), None, None)
+    }
+
+    fn loader_with(
+        &self,
+        shipped: BTreeMap<RepoName, std::path::PathBuf>,
+        prelude: Option<Label>,
+        default_repositories: Option<(Label, String)>,
+    ) -> Loader {
         std::fs::create_dir_all(self.dir.path().join("base")).unwrap();
         let files = Arc::new(FileState::open(&self.dir.path().join("files")).unwrap());
         let printed = self.printed.clone();
@@ -51,15 +60,32 @@ impl Workspace {
         let options = LoaderOptions {
             workspace_root: self.root(),
             output_base: self.dir.path().join("base"),
-            shipped: BTreeMap::new(),
-            prelude: None,
-            default_repositories: None,
+            shipped,
+            prelude,
+            default_repositories,
             environment: BTreeMap::from([(
                 "PATH".to_owned(),
                 format!("{}:/usr/bin:/bin", self.root().join("bin").display()),
             )]),
         };
         Loader::open(options, files, Arc::new(events)).unwrap()
+    }
+
+    /// A loader with the repositories that come with the program.
+    pub fn shipped_loader(&self) -> Loader {
+        let repositories =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/repositories");
+        let mut shipped = BTreeMap::new();
+        for entry in std::fs::read_dir(repositories).unwrap() {
+            let entry = entry.unwrap();
+            shipped.insert(RepoName::new(entry.file_name().to_str().unwrap()), entry.path());
+        }
+        let rbz = PackageId::new(RepoName::new("rbz"), "");
+        self.loader_with(
+            shipped,
+            Some(rbz.label("prelude.bzl")),
+            Some((rbz.label("defaults.bzl"), "default_repositories".to_owned())),
+        )
     }
 
     pub fn package(&self, path: &str) -> Result<Arc<Package>, String> {
@@ -278,4 +304,154 @@ fn a_repository_rule_runs_again_exactly_when_what_it_looked_at_changed() {
     workspace
         .write("WORKSPACE", "load(\"//:r.bzl\", \"made\")\nmade(name = \"r\", word = \"bye\")\n");
     assert_eq!(made(&workspace).0, "bye");
+}
+
+#[test]
+fn the_shipped_repositories_load() {
+    let workspace = Workspace::new(&[(
+        "BUILD",
+        "filegroup(name = \"f\", srcs = [])\nlisp_library(name = \"l\", load = \"fasl\")",
+    )]);
+    let loader = workspace.shipped_loader();
+    for (repo, path) in [
+        ("", ""),
+        ("rbz", ""),
+        ("rbz", "lisp"),
+        ("rbz", "core"),
+        ("rbz", "shell"),
+        ("rules_lisp", "lisp"),
+        ("bazelisp", ""),
+        ("platforms", "cpu"),
+        ("shell", ""),
+    ] {
+        if let Err(error) = loader.package(&PackageId::new(RepoName::new(repo), path)) {
+            panic!("{repo}//{path}: {error}");
+        }
+    }
+    let package = loader.package(&PackageId::new(RepoName::main(), "")).unwrap();
+    let TargetKind::Rule(rule) = &package.targets["l"].kind else { panic!() };
+    assert_eq!(rule.attrs["load"], Configurable::Plain(AttrValue::String("fasl".into())));
+}
+
+#[test]
+fn a_package_is_evaluated_again_exactly_when_something_that_it_read_changed() {
+    let workspace =
+        with_build("print(\"evaluated\")\nthing(name = \"x\", srcs = glob([\"*.txt\"]))");
+    workspace.write("a/1.txt", "");
+    let evaluated = |what: &str| {
+        let package = workspace.package("a").unwrap();
+        let count = std::mem::take(&mut *workspace.printed.lock().unwrap()).len();
+        (format!("{what}: {}", names(&package).join(" ")), count)
+    };
+    assert_eq!(evaluated("first"), ("first: x 1.txt".to_owned(), 1));
+    assert_eq!(evaluated("again"), ("again: x 1.txt".to_owned(), 0));
+    workspace.write("a/other", "");
+    assert_eq!(
+        evaluated("file that no glob finds"),
+        ("file that no glob finds: x 1.txt".to_owned(), 0)
+    );
+    workspace.write("a/2.txt", "");
+    assert_eq!(evaluated("new source"), ("new source: x 1.txt 2.txt".to_owned(), 1));
+    workspace.write("rules/defs.bzl", &format!("{RULES}# changed\n"));
+    assert_eq!(evaluated("rule"), ("rule: x 1.txt 2.txt".to_owned(), 1));
+    workspace.write("a/BUILD.bazel", "");
+    assert_eq!(evaluated("another BUILD file"), ("another BUILD file: ".to_owned(), 0));
+}
+
+#[test]
+fn selects_join_from_both_sides() {
+    let workspace = Workspace::new(&[
+        ("rules/BUILD", ""),
+        (
+            "rules/defs.bzl",
+            "def _impl(ctx):\n    pass\n\nr = rule(implementation = _impl, attrs = {\"d\": attr.string_dict(), \"l\": attr.string_list(), \"s\": attr.string()})\n",
+        ),
+        (
+            "a/BUILD",
+            r#"load("//rules:defs.bzl", "r")
+r(
+    name = "x",
+    d = {"a": "1"} | select({":c": {"b": "2"}, "//conditions:default": {}}),
+    l = ["a"] + select({":c": ["b"]}) + ["c"] + select({":d": ["e"]}, no_match_error = "no"),
+    s = "a" + select({":c": None}),
+)
+"#,
+        ),
+    ]);
+    let package = workspace.package("a").unwrap();
+    let TargetKind::Rule(rule) = &package.targets["x"].kind else { panic!() };
+    let parts = |name: &str| match &rule.attrs[name] {
+        Configurable::Select(parts) => parts.len(),
+        Configurable::Plain(_) => 0,
+    };
+    assert_eq!((parts("d"), parts("l"), parts("s")), (2, 4, 2));
+}
+
+#[test]
+fn what_is_no_target_says_what_is_near() {
+    let workspace = with_build("thing(name = \"x\")");
+    workspace.write("a/f.txt", "");
+    workspace.write("a/sub/BUILD", "");
+    workspace.write("a/sub/g.txt", "");
+    let loader = workspace.loader();
+    let error = |name: &str| {
+        loader.target(&PackageId::new(RepoName::main(), "a").label(name)).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("f.txt"),
+        "there is no target `//a:f.txt`: the file is there, but `a/BUILD` does not export it\nhint: add `exports_files([\"f.txt\"])` to `a/BUILD`"
+    );
+    assert_eq!(
+        error("sub/g.txt"),
+        "there is no target `//a:sub/g.txt`: `a/sub` is a package of its own\nhint: write `//a/sub:g.txt`"
+    );
+    assert_eq!(error("y"), "there is no target `//a:y`: `a/BUILD` declares none of that name");
+}
+
+#[test]
+fn an_archive_is_checked_before_it_is_unpacked() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, "p-1/x.txt", &b""[..]).unwrap();
+    let bytes = builder.into_inner().unwrap();
+    let sha256 = rbz_engine::digest::Digest::of(&bytes).to_hex();
+    let workspace = Workspace::new(&[]);
+    std::fs::create_dir_all(workspace.root()).unwrap();
+    let path = workspace.root().join("p.tar");
+    std::fs::write(&path, bytes).unwrap();
+    let attempt = |sha256: &str, url: &str| {
+        workspace.write(
+            "WORKSPACE",
+            &format!("http_archive(name = \"p\", url = \"{url}\", sha256 = \"{sha256}\", strip_prefix = \"p-1\", build_file_content = \"exports_files(['x.txt'])\")\n"),
+        );
+        let package = workspace.loader().package(&PackageId::new(RepoName::new("p"), ""));
+        package.map(|package| names(&package).join(" ")).map_err(|error| error.message)
+    };
+    let url = format!("file://{}", path.display());
+    assert_eq!(attempt(&sha256, &url), Ok("x.txt".to_owned()));
+    let shown = path.display();
+    assert_eq!(
+        attempt("00", &url),
+        Err(format!(
+            "the archive `{shown}` is not the one that was declared: its sha256 is `{sha256}`, not `00`"
+        ))
+    );
+    assert_eq!(
+        attempt("", &url),
+        Err(format!("the archive `{shown}` is not pinned by a `sha256`"))
+    );
+    assert_eq!(
+        attempt(&sha256, "https://example.org/p.tar"),
+        Err("`https://example.org/p.tar` cannot be fetched: nothing is loaded from the network"
+            .to_owned())
+    );
+}
+
+#[test]
+fn a_glob_over_a_link_to_above_ends() {
+    let workspace = with_build("glob([\"**/*.txt\"])");
+    std::os::unix::fs::symlink("..", workspace.root().join("a/up")).unwrap();
+    assert!(workspace.error("a").contains("the link `up` leads to a directory that it lies in"));
 }

@@ -1,12 +1,12 @@
 //! Modules: .bzl files, each parsed and evaluated once, whoever loads it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Digest, Fingerprint, FingerprintBuilder};
 use rbz_engine::file_state::{Dependency, EntryKind};
-use rbz_engine::label::Label;
+use rbz_engine::label::{Label, RepoName};
 use starlark::codemap::FileSpan;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, FileLoader};
@@ -30,6 +30,8 @@ pub struct LoadedModule {
     pub fingerprint: Fingerprint,
     /// What it and all it loads relied on.
     pub dependencies: Arc<Vec<Dependency>>,
+    /// The repositories that it and all it loads lie in.
+    pub repositories: BTreeSet<RepoName>,
 }
 
 /// A `load` statement.
@@ -194,7 +196,9 @@ impl Modules {
         let mut builder = FingerprintBuilder::new("module");
         builder.str(&label.to_string()).digest(&file.digest);
         let mut dependencies: Vec<Dependency> = file.dependencies.clone();
+        let mut repositories = BTreeSet::from([label.package().repo.clone()]);
         for module in loaded.modules.values() {
+            repositories.extend(module.repositories.iter().cloned());
             dependencies.extend(module.dependencies.iter().cloned());
         }
         for load in &file.loads {
@@ -237,6 +241,7 @@ impl Modules {
             frozen,
             fingerprint,
             dependencies: Arc::new(dependencies),
+            repositories,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
+use rbz_engine::file_state::Dependency;
 use rbz_engine::label::{self, Label, PackageId};
 use starlark::eval::Evaluator;
 
@@ -30,11 +31,25 @@ pub struct PackageBuilder {
     pub defaults: PackageDefaults,
     /// Directories that globs do not enter.
     pub ignored: SharedIgnored,
+    /// Answers what globs ask.
+    pub glob_tree: SourceTree,
     /// Every glob with the identity of its result.
     pub globs: Vec<(GlobSpec, Fingerprint)>,
     targets: IndexMap<Arc<str>, Target>,
     /// The schema of each rule target, for questions about its labels and for `existing_rules`.
     schemas: IndexMap<Arc<str>, Arc<RuleSchema>>,
+}
+
+/// A package whose BUILD file has been evaluated.
+pub struct FinishedPackage {
+    /// The package.
+    pub package: Package,
+    /// What it relied on, save for its globs.
+    pub dependencies: Vec<Dependency>,
+    /// What its globs looked at.
+    pub glob_dependencies: Vec<Dependency>,
+    /// The globs with the identities of their results.
+    pub globs: Vec<(GlobSpec, Fingerprint)>,
 }
 
 /// What `package()` sets for all targets of a package.
@@ -111,6 +126,7 @@ impl PackageBuilder {
             id,
             build_file: build_file.into(),
             directory,
+            glob_tree: SourceTree::new(tree.files().clone()),
             tree,
             defaults: PackageDefaults::default(),
             ignored,
@@ -175,7 +191,7 @@ impl PackageBuilder {
 
     /// The paths that a glob means, sorted.
     pub fn glob(&mut self, spec: GlobSpec) -> Result<Vec<String>, Diagnostic> {
-        let found = glob::glob(&spec, &self.directory, &mut self.tree, &self.ignored)?;
+        let found = glob::glob(&spec, &self.directory, &mut self.glob_tree, &self.ignored)?;
         self.globs.push((spec, glob_fingerprint(&found)));
         Ok(found)
     }
@@ -192,7 +208,7 @@ impl PackageBuilder {
 
     /// The package, with targets for all of its source files that its rules mention. Also what
     /// it relied on.
-    pub fn finish(mut self) -> Result<(Package, SourceTree), Diagnostic> {
+    pub fn finish(mut self) -> Result<FinishedPackage, Diagnostic> {
         let mut mentioned: Vec<(Label, Place)> = Vec::new();
         for target in self.targets.values() {
             match &target.kind {
@@ -219,7 +235,12 @@ impl PackageBuilder {
             }
         }
         let package = Package { id: self.id, build_file: self.build_file, targets: self.targets };
-        Ok((package, self.tree))
+        Ok(FinishedPackage {
+            package,
+            dependencies: self.tree.dependencies().to_vec(),
+            glob_dependencies: self.glob_tree.dependencies().to_vec(),
+            globs: self.globs,
+        })
     }
 }
 

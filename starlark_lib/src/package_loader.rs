@@ -1,8 +1,11 @@
 //! Loading of packages: a BUILD file becomes a [`Package`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::digest::Fingerprint;
+use rbz_engine::event::Event;
 use rbz_engine::file_state::Dependency;
 use rbz_engine::label::PackageId;
 use starlark::environment::Module;
@@ -14,6 +17,7 @@ use crate::loader::Shared;
 use crate::module::load_statements;
 use crate::package::Package;
 use crate::package_builder::PackageBuilder;
+use crate::saved_packages::{self, SavedPackage};
 use crate::source_tree::SourceTree;
 use crate::starlark_error;
 
@@ -21,12 +25,33 @@ use crate::starlark_error;
 pub struct LoadedPackage {
     /// The package.
     pub package: Arc<Package>,
-    /// Files, directories and absences; without those of the modules that it loads.
+    /// Files, directories and absences, those of the modules that it loads included.
     pub dependencies: Vec<Dependency>,
 }
 
-/// Evaluates the BUILD file of a package.
+/// The package `id`: as it was saved, or else evaluated and saved.
 pub fn load(id: &PackageId, shared: &Shared) -> Result<LoadedPackage, Box<Diagnostic>> {
+    let key = saved_packages::key(id, shared)?;
+    if let Some(package) = shared.saved.find(id, key, shared) {
+        return Ok(package);
+    }
+    let saved = evaluate(id, key, shared)?;
+    if let Err(diagnostic) = shared.saved.add(&saved) {
+        // Nothing is lost but time.
+        let warning = format!("the package `{id}` cannot be saved: {diagnostic}");
+        shared.session.events.event(Event::Warning(warning));
+    }
+    let mut dependencies = saved.dependencies;
+    dependencies.extend(saved.glob_dependencies);
+    Ok(LoadedPackage { package: Arc::new(saved.package), dependencies })
+}
+
+/// Evaluates the BUILD file of a package.
+fn evaluate(
+    id: &PackageId,
+    key: Fingerprint,
+    shared: &Shared,
+) -> Result<SavedPackage, Box<Diagnostic>> {
     let mut tree = SourceTree::new(shared.files.clone());
     let root = shared.repository(&id.repo)?;
     let Some(build_file) = root.build_file(id, &mut tree)? else {
@@ -52,15 +77,37 @@ pub fn load(id: &PackageId, shared: &Shared) -> Result<LoadedPackage, Box<Diagno
         eval.extra = Some(&evaluation);
         eval.set_loader(&loaded);
         dialect::limit(&mut eval);
-        eval.eval_module(ast, globals.of(FileKind::Build))
-            .map(|_| ())
-            .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Build)))
+        eval.eval_module(ast, globals.of(FileKind::Build)).map(|_| ()).map_err(|error| {
+            let diagnostic = starlark_error::diagnostic(error, FileKind::Build);
+            Box::new(starlark_error::with_loop(diagnostic, &shown, &text, FileKind::Build))
+        })
     })?;
     let Stage::Package(builder) = evaluation.stage else {
         return Err(Box::new(Diagnostic::internal("the stage of an evaluation changed")));
     };
-    let (package, tree) = builder.into_inner().finish()?;
-    Ok(LoadedPackage { package: Arc::new(package), dependencies: tree.dependencies().to_vec() })
+    let finished = builder.into_inner().finish()?;
+    let prelude = shared.prelude_of(&id.repo)?;
+    let mut dependencies = finished.dependencies;
+    let mut repositories = BTreeSet::new();
+    for module in loaded.modules.values().chain(&prelude) {
+        dependencies.extend(module.dependencies.iter().cloned());
+        repositories.extend(module.repositories.iter().cloned());
+    }
+    dependencies.sort();
+    dependencies.dedup();
+    let mut places = Vec::with_capacity(repositories.len());
+    for repo in repositories {
+        let directory = shared.repository(&repo)?.directory.clone();
+        places.push((repo, directory));
+    }
+    Ok(SavedPackage {
+        key,
+        package: finished.package,
+        dependencies,
+        glob_dependencies: finished.glob_dependencies,
+        globs: finished.globs,
+        repositories: places,
+    })
 }
 
 fn no_such_package(id: &PackageId) -> Diagnostic {

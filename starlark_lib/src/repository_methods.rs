@@ -1,5 +1,7 @@
 //! The methods of `repository_ctx`.
 
+#![allow(non_snake_case, reason = "some arguments have Bazel's old names")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

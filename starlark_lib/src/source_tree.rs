@@ -28,6 +28,11 @@ impl SourceTree {
         SourceTree { files, dependencies: Vec::new(), noted: Default::default() }
     }
 
+    /// The file state that answers.
+    pub fn files(&self) -> &Arc<FileState> {
+        &self.files
+    }
+
     /// What was relied on.
     pub fn dependencies(&self) -> &[Dependency] {
         &self.dependencies

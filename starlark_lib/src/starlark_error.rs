@@ -1,12 +1,12 @@
 //! Errors of Starlark as diagnostics: place, source line, call stack, and what to do.
 
-use rbz_engine::diagnostic::{Diagnostic, ErrorClass, Frame, Place};
+use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use starlark::ErrorKind;
 use starlark::codemap::{FileSpan, Span};
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstExpr, AstStmt, ExprP};
 
-use crate::dialect::FileKind;
+use crate::dialect::{self, FileKind};
 
 /// An error about one keyword argument of the call that is being evaluated. It is shown at the
 /// keyword, where the call has it.
@@ -32,11 +32,23 @@ pub fn place(span: &FileSpan) -> Place {
 
 /// The text of the line where `span` begins.
 fn source_line(span: &FileSpan) -> String {
-    span.file.source_line_at_pos(span.span.begin()).to_owned()
+    dialect::real_text(span.file.source_line_at_pos(span.span.begin()))
 }
+
+/// How many calls of a long way to an error are shown at either end.
+const SHOWN_CALLS: usize = 8;
 
 /// The diagnostic for `error`, that came up while a file of `kind` was parsed or evaluated.
 pub fn diagnostic(error: starlark::Error, kind: FileKind) -> Diagnostic {
+    let mut diagnostic = located(error, kind);
+    diagnostic.message = dialect::real_text(&diagnostic.message);
+    for hint in &mut diagnostic.hints {
+        *hint = dialect::real_text(hint);
+    }
+    diagnostic
+}
+
+fn located(error: starlark::Error, kind: FileKind) -> Diagnostic {
     let span = error.span().cloned();
     let frames = error.call_stack().clone().into_frames();
     let (mut diagnostic, keyword) = kernel(error.into_kind(), kind);
@@ -53,11 +65,12 @@ pub fn diagnostic(error: starlark::Error, kind: FileKind) -> Diagnostic {
         diagnostic.source = Some(source_line(&at));
     }
     let mut within = "the top level".to_owned();
+    let mut calls = Vec::new();
     for frame in frames {
         if let Some(location) = &frame.location
             && span.as_ref() != Some(location)
         {
-            diagnostic.trace.push(Frame {
+            calls.push(Frame {
                 place: Some(place(location)),
                 what: format!("in {within}"),
                 source: Some(source_line(location)),
@@ -65,7 +78,48 @@ pub fn diagnostic(error: starlark::Error, kind: FileKind) -> Diagnostic {
         }
         within = format!("`{}`", frame.name);
     }
+    if calls.len() > 2 * SHOWN_CALLS {
+        let hidden = calls.len() - 2 * SHOWN_CALLS;
+        let gap = Frame { place: None, what: format!("… {hidden} more calls …"), source: None };
+        calls.splice(SHOWN_CALLS..SHOWN_CALLS + hidden, [gap]);
+    }
+    diagnostic.trace.extend(calls);
     diagnostic
+}
+
+/// The error of a file whose evaluation took too long, at its loop if it has only one.
+pub fn with_loop(mut diagnostic: Diagnostic, file: &str, text: &str, kind: FileKind) -> Diagnostic {
+    if diagnostic.place.is_some() {
+        return diagnostic;
+    }
+    let mut loops = Vec::new();
+    if let Ok(ast) = dialect::parse(file, text, kind) {
+        let mut spans = Vec::new();
+        ast.statement().node.visit_expr(|expr| loops_in(expr, &mut spans));
+        loops.extend(spans.into_iter().map(|span| ast.file_span(span)));
+    }
+    match loops.as_slice() {
+        [one] => {
+            diagnostic.place = Some(place(one));
+            diagnostic.source = Some(source_line(one));
+        }
+        many => {
+            diagnostic.place = Some(Place { file: file.to_owned(), line: 1, column: 1 });
+            diagnostic.trace.extend(many.iter().take(SHOWN_CALLS).map(|span| Frame {
+                place: Some(place(span)),
+                what: "a loop is here".to_owned(),
+                source: Some(source_line(span)),
+            }));
+        }
+    }
+    diagnostic
+}
+
+fn loops_in(expr: &AstExpr, to: &mut Vec<Span>) {
+    if matches!(expr.node, ExprP::ListComprehension(..) | ExprP::DictComprehension(..)) {
+        to.push(expr.span);
+    }
+    expr.node.visit_expr(|inner| loops_in(inner, to));
 }
 
 /// Message, class and hints; and the keyword argument that it is about.
@@ -108,16 +162,34 @@ fn kernel(kind: ErrorKind, file: FileKind) -> (Diagnostic, Option<String>) {
 /// What the Starlark interpreter says, in our style and with advice where its words lack it.
 fn language_error(text: &str, file: FileKind) -> Diagnostic {
     let text = text.trim();
-    if text.contains("Tick limit exceeded") || text.contains("tick count") {
-        return Diagnostic::user("evaluation takes too long; it looks like an endless loop");
+    if text.starts_with("Execution duration limit") {
+        return Diagnostic::user("the evaluation takes too long: it looks like an endless loop")
+            .hint("a BUILD file only declares; work belongs in actions");
     }
+    if text.starts_with("Heap memory limit") {
+        return Diagnostic::user("the evaluation takes too much memory");
+    }
+    let dialect = match file {
+        FileKind::Bzl => "a .bzl file",
+        FileKind::Build => "a BUILD file",
+        FileKind::Workspace => "a WORKSPACE file",
+    };
+    let text = text.replace("Parse error: ", "").replace("this dialect", dialect);
+    // What the interpreter says after a comma is a hint of ours.
+    let (text, meant) = match text.split_once(", did you mean `") {
+        Some((before, name)) => (before.to_owned(), name.strip_suffix("`?").map(str::to_owned)),
+        None => (text, None),
+    };
     let mut message = text.trim_end_matches('.').to_owned();
     let first = message.chars().next().unwrap_or_default();
     // "Variable `x` not found" becomes part of a sentence; names and code stay as they are.
     if message.starts_with("Variable ") || message.starts_with("Type ") {
         message.replace_range(..1, &first.to_lowercase().to_string());
     }
-    let diagnostic = Diagnostic { class: ErrorClass::User, ..Diagnostic::user(message) };
+    let mut diagnostic = Diagnostic::user(message);
+    if let Some(name) = meant {
+        diagnostic = diagnostic.hint(format!("did you mean `{name}`?"));
+    }
     let only_bzl = file != FileKind::Bzl
         && ["`def` is not allowed", "`for` cannot", "`if` cannot", "`lambda` is not allowed"]
             .iter()
@@ -153,7 +225,9 @@ fn find_in_expr(expr: &AstExpr, call: Span, name: &str) -> Option<Span> {
         && let ExprP::Call(_, arguments) = &expr.node
     {
         return arguments.args.iter().find_map(|argument| match &argument.node {
-            ArgumentP::Named(keyword, _) if keyword.node == name => Some(keyword.span),
+            ArgumentP::Named(keyword, _) if dialect::real_name(&keyword.node) == name => {
+                Some(keyword.span)
+            }
             _ => None,
         });
     }

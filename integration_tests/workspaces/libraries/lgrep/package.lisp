@@ -1,3 +1,0 @@
-(defpackage :lgrep
-  (:use :cl)
-  (:export #:main))

@@ -1,3 +1,0 @@
-(defpackage :sums
-  (:use :cl)
-  (:export #:main))
