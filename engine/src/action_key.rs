@@ -325,7 +325,8 @@ mod tests {
     fn what_decides_the_output_changes_key_and_explanation_alike() {
         let same = both(|_| {}, b"1");
         assert_eq!(both(|_| {}, b"1"), same);
-        let changes: [(&str, fn(&mut Action)); 6] = [
+        type Change = fn(&mut Action);
+        let changes: [(&str, Change); 6] = [
             ("argument", |a| spawn(a).argv.push(CommandArg::Str("more".into()))),
             ("environment", |a| {
                 spawn(a).env.insert("A".into(), "2".into());

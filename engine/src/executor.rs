@@ -366,10 +366,10 @@ impl<'a> Executor<'a> {
         }
         let strategy = self.strategy(action);
         let key = action_key(action, strategy.key_material(), &|depset| self.content(depset));
-        if let Some(done) = self.from_state(id, action, &key)? {
+        if let Some(done) = self.done_before(id, action, &key)? {
             return Ok(done);
         }
-        if let Some(done) = self.from_cache(id, action, &key)? {
+        if let Some(done) = self.done_elsewhere(id, action, &key)? {
             return Ok(done);
         }
         let finished = match &action.kind {
@@ -383,7 +383,7 @@ impl<'a> Executor<'a> {
     }
 
     /// The outputs that the last build left, if nothing that they depend on has changed.
-    fn from_state(
+    fn done_before(
         &self,
         id: ActionId,
         action: &Action,
@@ -432,7 +432,7 @@ impl<'a> Executor<'a> {
     }
 
     /// The outputs of the same action as somebody ran it before.
-    fn from_cache(
+    fn done_elsewhere(
         &self,
         id: ActionId,
         action: &Action,

@@ -385,7 +385,7 @@ mod tests {
         let store = place.store();
         let path = place.path("out");
         std::fs::write(&path, "x").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
         assert_eq!(store.move_in(&path, true).unwrap().digest, Digest::of(b"x"));
     }
 

@@ -210,7 +210,7 @@ mod tests {
         let mut read = String::new();
         loop {
             match reader.read_event().unwrap() {
-                Xml::CData(part) => read += &String::from_utf8(part.to_vec()).unwrap(),
+                Xml::CData(part) => read += std::str::from_utf8(&part).unwrap(),
                 Xml::Eof => break,
                 _ => {}
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::scratch::{Session, remove_tree};
 use super::synthetic;
-use super::tree::{Staging, Tree, TreeError, is_plain};
+use super::tree::{Staging, Tree, TreeError, is_plain, is_same_list};
 use crate::digest::FingerprintBuilder;
 use crate::strategy::{StagedContent, StagedInput};
 
@@ -42,7 +42,7 @@ impl SystemTrees {
     ) -> Result<String, TreeError> {
         // Held while a tree is made: others that wait most likely want the same one.
         let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let same = |known: &&Known| known.network == network && *known.inputs == *inputs;
+        let same = |known: &&Known| known.network == network && is_same_list(&known.inputs, inputs);
         if let Some(known) = known.iter().rev().find(same) {
             return Ok(known.name.clone());
         }

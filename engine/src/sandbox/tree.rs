@@ -87,6 +87,11 @@ impl Tree {
         self.made
     }
 
+    /// Whether it holds just that.
+    pub fn holds(&self, inputs: &[StagedInput]) -> bool {
+        is_same_list(&self.inputs, inputs)
+    }
+
     /// How many steps lead from what it holds to `inputs`.
     pub fn distance(&self, inputs: &[StagedInput]) -> usize {
         changes(&self.inputs, inputs).count()
@@ -95,12 +100,11 @@ impl Tree {
     /// Makes it hold `inputs`, which are sorted by path, and nothing else. After an error its
     /// content is not known.
     pub fn update(&mut self, inputs: &[StagedInput]) -> Result<(), TreeError> {
-        let before = std::mem::take(&mut self.inputs);
-        let changes: Vec<Change> = changes(&before, inputs).collect();
-        if changes.is_empty() {
-            self.inputs = before;
+        if is_same_list(&self.inputs, inputs) {
             return Ok(());
         }
+        let before = std::mem::take(&mut self.inputs);
+        let changes: Vec<Change> = changes(&before, inputs).collect();
         let mut touched = HashSet::new();
         // Removals first: what was a directory may become a file.
         for change in changes.iter().rev() {
@@ -313,6 +317,23 @@ pub fn is_plain(path: &str) -> bool {
     !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
+/// Whether two lists stage the same tree.
+pub fn is_same_list(a: &[StagedInput], b: &[StagedInput]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a.path == b.path && is_same(&a.content, &b.content))
+}
+
+/// Equality that compares paths as bytes, which is many times faster than part by part.
+fn is_same(a: &StagedContent, b: &StagedContent) -> bool {
+    match (a, b) {
+        (
+            StagedContent::Blob { store_path: a, executable: a_runs },
+            StagedContent::Blob { store_path: b, executable: b_runs },
+        ) => a_runs == b_runs && a.as_os_str() == b.as_os_str(),
+        (a, b) => a == b,
+    }
+}
+
 /// The steps from one sorted list to another.
 fn changes<'a>(old: &'a [StagedInput], new: &'a [StagedInput]) -> impl Iterator<Item = Change<'a>> {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
@@ -333,7 +354,7 @@ fn changes<'a>(old: &'a [StagedInput], new: &'a [StagedInput]) -> impl Iterator<
                 std::cmp::Ordering::Greater => return new.next().map(Change::Add),
                 std::cmp::Ordering::Equal => {
                     let (Some(old), Some(new)) = (old.next(), new.next()) else { return None };
-                    if old.content == new.content {
+                    if is_same(&old.content, &new.content) {
                         continue;
                     }
                     let is_directory =

@@ -52,6 +52,10 @@ impl TreePool {
 
     fn take(&self, inputs: &[StagedInput]) -> Result<(String, Tree), TreeError> {
         let mut state = self.lock();
+        // Most often the last one fits as it is.
+        if let Some(found) = state.free.pop_if(|(_, tree)| tree.holds(inputs)) {
+            return Ok(found);
+        }
         let compared = state.free.len().saturating_sub(COMPARED)..state.free.len();
         let best = compared.rev().min_by_key(|&index| state.free[index].1.distance(inputs));
         if let Some(index) = best {

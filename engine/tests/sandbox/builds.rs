@@ -256,7 +256,7 @@ fn long_build(dir: &Path) -> (Workspace, Vec<Artifact>) {
         let chain = &mut before[step % 2];
         let (from, to) = (chain.exec_path(), own.exec_path());
         let script = format!("cat {from} > {to}; sleep 0.01; echo {step} >> {to}");
-        workspace.script(&script, &[chain.clone()], std::slice::from_ref(&own));
+        workspace.script(&script, std::slice::from_ref(chain), std::slice::from_ref(&own));
         *chain = own;
     }
     workspace.request(&before);

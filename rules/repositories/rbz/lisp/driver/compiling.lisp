@@ -22,6 +22,9 @@
 (defvar *unit*)
 (setf (documentation '*unit* 'variable) "The file that is being compiled.")
 
+(defvar *talkative* nil
+  "True if each step is told.")
+
 (defun jobs (parameters)
   "The files to compile, in order."
   (let ((jobs '()))
@@ -36,7 +39,8 @@
 
 (defun compile-command (parameters)
   "Do what PARAMETERS say; true if all went well."
-  (setf *handlers* (parameters :nowarn parameters))
+  (setf *handlers* (parameters :nowarn parameters)
+        *talkative* (string/= (parameter :verbose parameters "0") "0"))
   (prepare-image)
   (add-features (parameters :feature parameters))
   (and (load-steps parameters)
@@ -49,7 +53,7 @@
 
 (defun load-steps (parameters)
   "Load everything that the files depend on; true if no condition was a failure."
-  (loop for step in (parameters :load parameters)
+  (loop for step in (steps parameters)
         always (with-modules-refused () (load-with-verdicts step))))
 
 ;;; Compiling one file
@@ -130,7 +134,6 @@ or nil if it did not come to its end."
         ((warning #'judge)
          (sb-ext:compiler-note #'judge)
          (sb-c:compiler-error #'record-compiler-error)
-         (reader-error-in-file #'record-reader-error)
          (storage-condition (lambda (condition) (record-exhaustion condition) (return nil)))
          (unknown-handler (lambda (condition) (record condition :error) (return nil)))
          (error #'note-if-file-error))
@@ -195,13 +198,11 @@ or nil if it did not come to its end."
     (when name (format nil "nowarn = [\"~a\"] silences it" name))))
 
 (defun record-compiler-error (condition)
-  "Record what made the compiler replace a form by a run-time error."
-  (let* ((inner (or (ignore-errors (sb-int:encapsulated-condition condition)) condition)))
-    (record condition :error
-            :text (condition-text condition)
-            :type (type-text inner)
-            :hint (error-hint inner))
-    (note-if-file-error inner)))
+  "Record what made the compiler give up, or replace a form by a run-time error."
+  (let ((inner (innermost condition)))
+    (cond ((typep inner 'reader-error-in-file) (record-reader-error inner))
+          (t (record condition :error :type (type-text inner) :hint (error-hint inner))
+             (note-if-file-error inner)))))
 
 (defun error-hint (condition)
   "What may help against an error while a file compiles."
@@ -214,36 +215,32 @@ or nil if it did not come to its end."
 
 (defun record-reader-error (condition)
   "Record that the file cannot be read, at the place where the reader stopped."
-  (let* ((inner (or (ignore-errors (sb-int:encapsulated-condition condition)) condition))
-         (position (reader-position condition inner)))
+  (let* ((inner (innermost condition))
+         (start (next-form-start)))
     (record condition :error
-            :position position
-            :form-start (last-form-start)
-            :text (reader-text inner)
+            :position (if (typep inner 'end-of-file) start (reader-position inner))
+            :form-start start
             :type (type-text inner))))
 
-(defun reader-position (condition inner)
-  "The position in the text at which INNER, the reader's own error, happened."
-  (let ((length (length (source-text (unit-source *unit*)))))
-    (cond ((typep inner 'end-of-file) (or (last-form-start) (max 0 (1- length))))
-          (t (let ((position (or (ignore-errors (sb-c::input-error-in-compile-file-position condition))
-                                 (ignore-errors (slot-value condition 'sb-c::position))
-                                 (ignore-errors (file-position (stream-error-stream inner))))))
-               (when position (min (max 0 (1- position)) length)))))))
+(defun reader-position (condition)
+  "The position in the text at which the reader stopped with CONDITION: before the character."
+  (let* ((stream (stream-error-stream condition))
+         (info (ignore-errors (sb-int:stream-error-position-info stream)))
+         (line (second (assoc :line info)))
+         (column (second (assoc :column info))))
+    (if (and line column)
+        (position-of (unit-source *unit*) line column)
+        (next-form-start))))
 
-(defun reader-text (condition)
-  "What the reader says, without the stream."
-  (typecase condition
-    (end-of-file "end of file in the middle of a form: a parenthesis, string or comment that starts here is not closed")
-    (simple-condition
-     (one-spaced (handler-case (apply #'format nil (simple-condition-format-control condition)
-                                      (simple-condition-format-arguments condition))
-                   (error () (condition-text condition)))))
-    (t (condition-text condition))))
+(defun next-form-start ()
+  "Where the form starts that the reader was in when it stopped."
+  (let* ((source (unit-source *unit*))
+         (last (last-form-start)))
+    (if last (end-of-form source last) (form-position source 0 '()))))
 
 (defun recorded-p (condition)
   "True if CONDITION was recorded when it was signalled."
-  (typep condition '(or sb-c:compiler-error reader-error-in-file)))
+  (typep condition 'sb-c:compiler-error))
 
 (defun record-exhaustion (condition)
   "Record that memory ran out."
@@ -283,8 +280,17 @@ or nil if it did not come to its end."
 
 ;;; Loading with verdicts
 
+(defun steps (parameters)
+  "What is to be loaded, in order: everything but what the image has inside."
+  (let ((inside (make-hash-table :test 'equal)))
+    (dolist (step (parameters :inside parameters))
+      (setf (gethash step inside) t))
+    (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
+
+
 (defun load-with-verdicts (step)
   "Load STEP; true unless one of its warnings is a failure."
+  (when *talkative* (format t "; load ~a~%" step))
   (let ((failures '()))
     (flet ((judge (condition)
              (ecase (load-verdict condition)

@@ -26,8 +26,8 @@
 (defun load-all (parameters)
   "Load everything that belongs into the core; true unless something failed."
   (setf rbz.verdict:*handlers* (parameters :nowarn parameters))
-  (loop for step in (parameters :load parameters)
-        always (with-modules-refused () (rbz.compiling::load-with-verdicts step))
+  (loop for step in (rbz.compiling:steps parameters)
+        always (with-modules-refused () (rbz.compiling:load-with-verdicts step))
         always (no-threads-p step)))
 
 (defun modes-agree-p (parameters)

@@ -92,7 +92,7 @@
            (let ((source (read-source path)))
              (print-findings (list (make-finding :severity :error :text (condition-text condition)
                                                  :position position
-                                                 :condition-type (type-text condition)
+                                                 :condition-type (type-text (innermost condition))
                                                  :hint (load-hint way condition)))
                              source)))
           (t (print-failure path (format nil "while loading: ~a" (condition-text condition))

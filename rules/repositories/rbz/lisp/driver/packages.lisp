@@ -14,13 +14,15 @@
   (:documentation "The text of source files: lines, columns, and where a form stands.")
   (:use "COMMON-LISP")
   (:export "SOURCE" "READ-SOURCE" "SOURCE-PATH" "SOURCE-LINE" "LINE-AND-COLUMN"
-           "FORM-POSITION" "FORM-HEAD" "SOURCE-TEXT"))
+           "POSITION-OF"
+           "FORM-POSITION" "FORM-HEAD" "END-OF-FORM" "SOURCE-TEXT"))
 
 (defpackage "RBZ.REPORT"
   (:documentation "How failures and warnings are printed, for people and for editors.")
   (:use "COMMON-LISP" "RBZ.SOURCE")
   (:export "FINDING" "MAKE-FINDING" "FINDING-SEVERITY" "FINDING-POSITION" "FINDING-FAILS-P"
-           "PRINT-FINDINGS" "PRINT-FAILURE" "CONDITION-TEXT" "TYPE-TEXT" "ONE-SPACED"
+           "PRINT-FINDINGS" "PRINT-FAILURE" "CONDITION-TEXT" "INNERMOST"
+           "TYPE-TEXT" "ONE-SPACED"
            "NOTE-MISSING-INPUT"))
 
 (defpackage "BAZEL.WARNING"
@@ -54,7 +56,7 @@
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT" "RBZ.LOADING")
-  (:export "COMPILE-COMMAND"))
+  (:export "COMPILE-COMMAND" "STEPS" "LOAD-WITH-VERDICTS"))
 
 (defpackage "RBZ.CORE"
   (:documentation "Saving cores and programs, and what runs when a program starts.")

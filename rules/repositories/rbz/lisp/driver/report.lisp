@@ -31,17 +31,32 @@
 
 (defun condition-text (condition)
   "What CONDITION says, on one line, without the compiler's references to manuals."
-  (let* ((text (handler-case
-                   (with-standard-io-syntax
-                     (let ((*print-readably* nil)
-                           (*print-pretty* nil)
-                           (*print-length* 12)
-                           (*print-level* 6)
-                           (sb-int:*print-condition-references* nil))
-                       (princ-to-string condition)))
-                 (error () (format nil "~a (its report failed)" (type-text condition)))))
-         (text (without (one-spaced text) " Use *BREAK-ON-SIGNALS* to intercept.")))
+  (let ((text (without (one-spaced (full-text (innermost condition)))
+                       " Use *BREAK-ON-SIGNALS* to intercept.")))
     (if (string= text "") (type-text condition) text)))
+
+(defun innermost (condition)
+  "The condition that CONDITION wraps, if it is one of the compiler's wrappers, else CONDITION."
+  (or (and (typep condition 'sb-int:encapsulated-condition)
+           (ignore-errors (sb-int:encapsulated-condition condition)))
+      condition))
+
+(defun full-text (condition)
+  "What CONDITION says. What a reader error says of its stream is left out: the place is shown."
+  (handler-case
+      (with-standard-io-syntax
+        (let ((*print-readably* nil)
+              (*print-pretty* nil)
+              (*print-length* 12)
+              (*print-level* 6)
+              (sb-int:*print-condition-references* nil))
+          (typecase condition
+            (end-of-file "end of file in the middle of a form: a parenthesis, string or comment is not closed")
+            ((and reader-error simple-condition)
+             (apply #'format nil (simple-condition-format-control condition)
+                    (simple-condition-format-arguments condition)))
+            (t (princ-to-string condition)))))
+    (error () (format nil "~a (its report failed)" (type-text condition)))))
 
 (defun without (text part)
   "TEXT without the first occurrence of PART."

@@ -23,6 +23,15 @@
     (values (1+ (count #\Newline text :end end))
             (- end (if newline newline -1)))))
 
+(defun position-of (source line column)
+  "The position of COLUMN, from 0, in LINE, from 1."
+  (let ((text (source-text source)) (start 0))
+    (loop repeat (1- line)
+          for newline = (position #\Newline text :start start)
+          while newline
+          do (setf start (1+ newline)))
+    (min (+ start (max 0 (1- column))) (length text))))
+
 (defun source-line (source position)
   "The line of text that POSITION is in."
   (let* ((text (source-text source))
@@ -116,3 +125,13 @@ followed to its end (reader macros, backquotes), the deepest form that was found
          (let ((found (and (consp form) (gethash form starts))))
            (when found (setf best (+ start found)))))))
     best))
+
+(defun end-of-form (source start)
+  "Where the form after the one that starts at START begins."
+  (let ((text (source-text source)))
+    (skip-blank text
+                (or (ignore-errors
+                     (let ((*readtable* (recording-readtable *readtable* (make-hash-table)))
+                           (*read-eval* nil))
+                       (nth-value 1 (read-from-string text t nil :start start))))
+                    start))))

@@ -74,9 +74,11 @@
   "The types of conditions that can be named in `nowarn`, the most telling first.")
 
 (defun nowarn-name (condition)
-  "The entry of `nowarn` that would silence CONDITION."
-  (let ((name (find-if (lambda (name) (typep condition name)) *names-by-precision*)))
-    (cond (name (string-downcase name))
+  "The entry of `nowarn` that would silence CONDITION, and as little else as can be."
+  (let ((name (find-if (lambda (name) (typep condition name)) *names-by-precision*))
+        (package (symbol-package (type-of condition))))
+    (cond ((and name (not (and (eq name 'style) package (not (sb-int:system-package-p package)))))
+           (string-downcase name))
           ((find-restart 'muffle-warning condition)
            (let ((*package* (find-package "BAZEL.WARNING")) (*print-case* :downcase))
              (prin1-to-string (type-of condition)))))))

@@ -1,0 +1,30 @@
+#!/bin/bash
+# lgrep and `grep -P` print the same and end with the same status.
+set -u
+here=lgrep
+failures=0
+
+compare() {
+    expected=$(grep -P "$@" 2>/dev/null; echo "status $?")
+    actual=$("$here/lgrep" "$@" 2>/dev/null; echo "status $?")
+    if [[ $expected != "$actual" ]]; then
+        echo "not the same: $*"
+        diff <(echo "$expected") <(echo "$actual")
+        failures=$((failures + 1))
+    fi
+}
+
+export LC_ALL=C.UTF-8
+poem=$here/poem.txt
+for options in "" -n -i -v -c -in -nv -ci -cv -inv; do
+    for pattern in 'Pussy' 'pussy' '^\s+You' 'o+' '(\w)\1' '\d{4}-\d\d-\d\d' 'beautiful (?=Pussy)' \
+        '(?<!five-)pound' '^$' 'nowhere' 'caf.' '[[:punct:]]$' 'a\.b\*c' '(?i)owl|guitar'; do
+        # shellcheck disable=SC2086
+        compare $options -- "$pattern" "$poem"
+    done
+done
+compare -n -- Pussy "$poem" "$here/agrees-with-grep.sh"
+compare -- Pussy "$poem" "$here/no-such-file"
+compare -- '(' "$poem"
+compare -i -- OWL < "$poem"
+exit $((failures > 0))

@@ -1,0 +1,3 @@
+(defpackage :lgrep
+  (:use :cl)
+  (:export #:main))

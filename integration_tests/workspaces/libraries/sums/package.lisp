@@ -1,0 +1,3 @@
+(defpackage :sums
+  (:use :cl)
+  (:export #:main))
