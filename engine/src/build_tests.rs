@@ -878,6 +878,40 @@ fn an_output_nobody_writes_any_more_goes_away() {
 }
 
 #[test]
+fn a_stale_tree_takes_nothing_along() {
+    let mut project = Project::new();
+    project.program("both", |process| {
+        for output in &process.spawn.outputs {
+            let path = process.output(&output.path);
+            std::fs::write(if output.is_tree { path.join("leaf") } else { path }, "x").unwrap();
+        }
+        ok()
+    });
+    let outputs = [file("one"), output(ArtifactKind::Tree, "dir")];
+    project.run(&["both"], &[], &outputs);
+    project.request(&outputs);
+    project.build();
+    project.replan();
+    let outputs = [file("one"), file("dir/below")];
+    project.run(&["both"], &[], &outputs);
+    project.request(&outputs);
+    project.build();
+    assert_eq!(project.read(&outputs[1]), "x");
+    assert!(project.build().ran.is_empty());
+}
+
+#[test]
+fn the_number_of_actions_told_is_that_of_those_that_are_told_of() {
+    let mut project = Project::new();
+    project.request_test("t", &[], false);
+    let events = project.build().events;
+    let finished = events.iter().filter(|e| matches!(e, Event::ActionFinished { .. })).count();
+    assert!(
+        events.iter().any(|e| matches!(e, Event::Executing { actions } if *actions == finished))
+    );
+}
+
+#[test]
 fn links_are_the_file_or_the_text() {
     let mut project = Project::new();
     project.write("pkg/a.in", "A");

@@ -165,7 +165,15 @@ impl<'a> Executor<'a> {
 
     /// Works until everything is done, or nothing more can or may be.
     pub fn run(&self) {
-        self.cx.events.event(Event::Executing { actions: self.graph.actions() });
+        let is_seen = |node: &&Node| match node {
+            // Runfiles trees are views: nothing is done for them, and nothing told of them.
+            Node::Action(id) => {
+                !matches!(self.cx.plan.action(*id).kind, ActionKind::RunfilesTree(_))
+            }
+            Node::Inputs(_) => false,
+        };
+        let actions = self.graph.nodes.iter().filter(is_seen).count();
+        self.cx.events.event(Event::Executing { actions });
         for node in &self.graph.order {
             if self.graph.pending[node.index()] == 0 {
                 self.advance(*node);
@@ -522,10 +530,13 @@ impl<'a> Executor<'a> {
             let placed = self.cx.tree.place(&path, value, self.cx.store)?;
             outputs.push(OutputState { path, value: value.clone(), placed });
         }
-        // What the action used to write, and nobody writes now, is stale.
+        // What the action used to write, and nobody writes now, is stale. If it is not as it was
+        // left, something else has taken its place.
         if let Some(old) = self.cx.states.get(primary(action)) {
             for output in &old.outputs {
-                if self.cx.plan.generating_path(&output.path).is_none() {
+                if self.cx.plan.generating_path(&output.path).is_none()
+                    && self.cx.tree.is_intact(&output.path, &output.value, &output.placed)
+                {
                     self.cx.tree.remove(&output.path)?;
                 }
             }

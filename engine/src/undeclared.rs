@@ -64,15 +64,19 @@ fn missed_in_line(line: &str) -> Option<String> {
     }
     let before = before.trim_end_matches(['(', ' ', ':']);
     let last = before.rsplit(": ").next()?;
-    let path = between(last)
-        .or_else(|| before.contains(": ").then(|| last.to_owned()))
-        .or_else(|| last.split_whitespace().next_back().map(str::to_owned))?;
-    // `cannot open x`, where nothing marks off the path.
+    if let Some(path) = between(last) {
+        return Some(path);
+    }
+    let path = match before.contains(": ") {
+        true => last,
+        false => last.split_whitespace().next_back()?,
+    };
+    // In `cannot open x` nothing marks off the path.
     let path = match path.rsplit_once(' ') {
-        Some((words, last)) if !words.contains('/') => last.to_owned(),
+        Some((words, last)) if !words.contains('/') => last,
         _ => path,
     };
-    (!path.is_empty()).then_some(path)
+    (!path.is_empty()).then(|| path.to_owned())
 }
 
 /// The path relative to the execution root if it lies below it, else absolute; `None` if it is
