@@ -6,17 +6,25 @@
 pub mod action_arguments;
 pub mod actions;
 pub mod analysis_globals;
+pub mod analyzer;
 pub mod archive;
 pub mod args;
 pub mod args_inputs;
 pub mod attr;
 pub mod attr_functions;
 pub mod attribute_conversion;
+pub mod attributes_value;
+pub mod build_settings;
 pub mod builtin_providers;
 pub mod common_attributes;
+pub mod conditions;
 pub mod configuration;
+pub mod configuration_value;
 pub mod configured_target;
 pub mod conversion;
+pub mod coverage;
+pub mod ctx;
+pub mod dependency_graph;
 pub mod depset_value;
 pub mod dialect;
 pub mod evaluation;
@@ -26,12 +34,15 @@ pub mod function_value;
 pub mod glob;
 pub mod globals;
 pub mod instantiation;
+pub mod instrumentation_filter;
 pub mod label_value;
 pub mod loader;
 pub mod loader_options;
+pub mod locations;
 pub mod map_each;
 pub mod module;
 pub mod native_rule;
+pub mod native_targets;
 pub mod nearest;
 pub mod package;
 pub mod package_builder;
@@ -40,6 +51,8 @@ pub mod package_loader;
 pub mod path_value;
 pub mod patterns;
 pub mod plain_attribute;
+pub mod plan_builder;
+pub mod programs;
 pub mod provider_value;
 pub mod repositories;
 pub mod repository_archive;
@@ -50,20 +63,34 @@ pub mod repository_process;
 pub mod repository_rule;
 pub mod rule;
 pub mod rule_context;
+pub mod rule_evaluation;
 pub mod rule_value;
 pub mod runfiles_value;
 pub mod saved_packages;
+pub mod saved_targets;
 pub mod select_value;
 pub mod session;
 pub mod source_tree;
 pub mod starlark_error;
+pub mod target_checks;
 pub mod target_value;
 pub mod template_dict;
+pub mod test_selection;
+pub mod toolchains_value;
+pub mod transition_value;
+pub mod transitions;
 pub mod value_repr;
 pub mod workspace;
 pub mod workspace_functions;
 
 #[cfg(test)]
+mod analysis_fixture;
+
+#[cfg(test)]
+mod analysis_tests;
+
+#[cfg(test)]
 mod error_tests;
+
 #[cfg(test)]
 mod loader_tests;

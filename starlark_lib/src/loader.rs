@@ -268,6 +268,11 @@ impl Loader {
         })
     }
 
+    /// How many packages have been loaded so far.
+    pub fn package_count(&self) -> usize {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
     /// The target `label`, with its package. The error says what is near, not who asked.
     pub fn target(&self, label: &Label) -> Result<(Arc<Package>, Target), Box<Diagnostic>> {
         let package = self.package(label.package())?;

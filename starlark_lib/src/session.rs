@@ -1,15 +1,29 @@
 //! Sessions: from a request in the user's words to a plan.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
+use rbz_engine::artifact::Root;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::event::EventSink;
+use rbz_engine::event::{Event, EventSink};
 use rbz_engine::file_state::{Dependency, FileState};
-use rbz_engine::label::Label;
-use rbz_engine::plan::Plan;
+use rbz_engine::label::{Label, RepoName};
+use rbz_engine::plan::{Plan, RequestedTarget};
+use rbz_engine::value::Value;
 
+use crate::analyzer::Analyzer;
+use crate::build_settings::{default_value, parse_value, setting_of};
+use crate::builtin_providers::Builtin;
+use crate::configuration::Configuration;
+use crate::dependency_graph::NodeId;
+use crate::loader::Loader;
 use crate::loader_options::LoaderOptions;
+use crate::plan_builder::PlanBuilder;
+use crate::programs;
+use crate::rule_context::Shell;
+use crate::saved_targets::SavedTargets;
+use crate::transitions::Transitions;
 
 /// What a session is told once, before its first request.
 #[derive(Clone, Debug)]
@@ -18,13 +32,20 @@ pub struct SessionOptions {
     pub loader: LoaderOptions,
     /// The constraint values that hold on this machine, such as `@platforms//cpu:x86_64`.
     pub host_constraints: Vec<Label>,
-    /// The target whose files are the shell of `run_shell`: its `DefaultInfo.files`, the first of
-    /// them the program.
+    /// The target whose files (`DefaultInfo.files`) are the shell of `run_shell`; its program is
+    /// the first of them called `bash` or `sh`.
     pub shell: Label,
 }
 
 /// A workspace that is open for requests.
-pub struct Session {}
+pub struct Session {
+    loader: Arc<Loader>,
+    host_constraints: Arc<[Label]>,
+    shell: Label,
+    transitions: Transitions,
+    saved: Mutex<SavedTargets>,
+    events: Arc<dyn EventSink>,
+}
 
 /// What to analyse.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +92,7 @@ pub struct ConfigurationOptions {
     pub stamp: bool,
     /// `--collect_code_coverage`.
     pub collect_code_coverage: bool,
-    /// `--instrumentation_filter`; `None`: the packages of the tests that are asked for.
+    /// `--instrumentation_filter`; `None`: everything in the main repository.
     pub instrumentation_filter: Option<String>,
     /// `--instrument_test_targets`.
     pub instrument_test_targets: bool,
@@ -117,15 +138,235 @@ pub struct Analysis {
 impl Session {
     /// Opens a workspace: evaluates its WORKSPACE.
     pub fn open(
-        _options: SessionOptions,
-        _file_state: Arc<FileState>,
-        _events: Arc<dyn EventSink>,
+        options: SessionOptions,
+        file_state: Arc<FileState>,
+        events: Arc<dyn EventSink>,
     ) -> Result<Session, Diagnostic> {
-        Err(Diagnostic::internal("the loader has not landed"))
+        let log = options.loader.output_base.join("log").join("configured_targets");
+        let loader =
+            Loader::open(options.loader, file_state, events.clone()).map_err(|error| *error)?;
+        let loader = Arc::new(loader);
+        // Functions in providers that come from a saved target are found by loading their module.
+        let weak = Arc::downgrade(&loader);
+        loader.session().functions.set_loader(Arc::new(move |label| {
+            let loader = weak.upgrade();
+            let loader = loader.ok_or_else(|| Diagnostic::internal("the session is closed"))?;
+            loader.module(label).map(|module| module.frozen.clone()).map_err(|error| *error)
+        }));
+        Ok(Session {
+            loader,
+            host_constraints: options.host_constraints.into(),
+            shell: options.shell,
+            transitions: Transitions::default(),
+            saved: Mutex::new(SavedTargets::open(&log)),
+            events,
+        })
+    }
+
+    /// What the session loads from; for queries.
+    pub fn loader(&self) -> &Loader {
+        &self.loader
     }
 
     /// Loads and analyses what `request` names.
-    pub fn analyze(&self, _request: &AnalysisRequest) -> Analysis {
-        unreachable!("no session can be opened yet")
+    pub fn analyze(&self, request: &AnalysisRequest) -> Analysis {
+        let workspace = self.loader.workspace_name();
+        let mut analysis = Analysis {
+            plan: Plan::new(&workspace, BTreeMap::new()),
+            errors: Vec::new(),
+            packages: 0,
+            targets: 0,
+            evaluated: 0,
+            dependencies: Vec::new(),
+        };
+        if let Err(error) = self.analyze_into(request, &mut analysis) {
+            analysis.errors.push(error);
+        }
+        analysis.packages = self.loader.package_count();
+        analysis.dependencies = self.loader.dependencies();
+        analysis
+    }
+
+    fn analyze_into(
+        &self,
+        request: &AnalysisRequest,
+        analysis: &mut Analysis,
+    ) -> Result<(), Diagnostic> {
+        let configuration = self.configuration(&request.options)?;
+        let expansion = self.loader.expand(&request.patterns, &request.directory);
+        analysis.errors.extend(expansion.errors);
+        if !analysis.errors.is_empty() && !request.keep_going {
+            analysis.errors.truncate(1);
+            return Ok(());
+        }
+        let selection = self.select(expansion.targets, request)?;
+        let mut saved = self.saved.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut analyzer = Analyzer::new(
+            &self.loader,
+            self.host_constraints.clone(),
+            &self.transitions,
+            &saved,
+            request.keep_going,
+            self.events.clone(),
+        );
+        analyzer.shell = Arc::new(self.find_shell(&mut analyzer, &configuration));
+        let roots: Vec<(Label, Arc<Configuration>)> =
+            selection.into_iter().map(|label| (label, configuration.clone())).collect();
+        let nodes = analyzer.analyze(&roots);
+        analysis.errors.extend(analyzer.take_errors());
+        let mut requested = Vec::new();
+        for (node, (label, _)) in nodes.into_iter().zip(&roots) {
+            match self.requested(&analyzer, node, label) {
+                Ok(target) => requested.extend(target),
+                Err(error) => analysis.errors.push(error),
+            }
+        }
+        (analysis.targets, analysis.evaluated) = analyzer.counts();
+        self.events.event(Event::Analyzed { targets: analysis.targets });
+        if analysis.errors.is_empty() || request.keep_going {
+            let workspace = self.loader.workspace_name();
+            let repositories = self.repositories(&analyzer)?;
+            let plan = PlanBuilder::new(analyzer.targets())
+                .build(&workspace, repositories, requested)
+                .map_err(|error| *error)?;
+            analysis.plan = plan;
+        }
+        drop(analyzer);
+        saved.save();
+        Ok(())
+    }
+
+    /// The configuration of the command line.
+    fn configuration(
+        &self,
+        options: &ConfigurationOptions,
+    ) -> Result<Arc<Configuration>, Diagnostic> {
+        let main = rbz_engine::label::PackageId::new(RepoName::main(), "");
+        let mut settings: BTreeMap<Label, Value> = BTreeMap::new();
+        for (text, value) in &options.flags {
+            let wrong = |reason: String| Diagnostic::user(format!("`--{text}={value}`: {reason}"));
+            let label = self
+                .loader
+                .session()
+                .parse_label(text, &main)
+                .map_err(|error| wrong(error.to_string()))?;
+            let (_, target) = self.loader.target(&label).map_err(|error| {
+                let mut error = *error;
+                error.message = format!("`--{text}={value}`: {}", error.message);
+                error
+            })?;
+            let setting = setting_of(&self.loader, &target).map_err(|error| *error)?;
+            if !setting.flag {
+                return Err(wrong(format!("`{label}` cannot be set on the command line"))
+                    .hint("its rule must say `flag = True` in its `build_setting`"));
+            }
+            let value = parse_value(setting, value).map_err(|reason| wrong(reason.to_owned()))?;
+            match value == default_value(&target) {
+                true => settings.remove(&label),
+                false => settings.insert(label, value),
+            };
+        }
+        Configuration::of_command_line(options, settings)
+    }
+
+    /// The shell, or why there is none. Rules that need none are not concerned.
+    fn find_shell(
+        &self,
+        analyzer: &mut Analyzer,
+        configuration: &Arc<Configuration>,
+    ) -> Result<Shell, Diagnostic> {
+        let nodes = analyzer.analyze(&[(self.shell.clone(), configuration.clone())]);
+        let errors = analyzer.take_errors();
+        let Some(target) = nodes.first().and_then(|node| analyzer.result(*node)) else {
+            return Err(errors.into_iter().next().unwrap_or_else(|| {
+                Diagnostic::user(format!("`{}` cannot be analysed", self.shell))
+            }));
+        };
+        let files = target.default_info().files;
+        let list = files.to_files();
+        let named = |names: &[&str]| {
+            list.iter()
+                .find(|file| names.contains(&file.basename()) && *file.root() == Root::System)
+        };
+        let program = named(&["bash"]).or_else(|| named(&["sh"])).or(list.first());
+        match program {
+            Some(program) => Ok(Shell { program: program.clone(), files }),
+            None => Err(Diagnostic::user(format!("`{}` has no files", self.shell))),
+        }
+    }
+
+    /// The directory of every repository that a configured target lies in.
+    fn repositories(&self, analyzer: &Analyzer) -> Result<BTreeMap<RepoName, PathBuf>, Diagnostic> {
+        let mut names: BTreeSet<RepoName> =
+            analyzer.targets().map(|target| target.label.repo().clone()).collect();
+        names.insert(RepoName::main());
+        names
+            .into_iter()
+            .map(|name| {
+                let root = self.loader.repository_root(&name).map_err(|error| *error)?;
+                Ok((name, root))
+            })
+            .collect()
+    }
+
+    /// What building a requested target yields.
+    fn requested(
+        &self,
+        analyzer: &Analyzer,
+        node: NodeId,
+        label: &Label,
+    ) -> Result<Option<RequestedTarget>, Diagnostic> {
+        let Some(target) = analyzer.result(node) else { return Ok(None) };
+        let mut output_groups = BTreeMap::new();
+        if let Some(groups) = target.provider(&Builtin::OutputGroupInfo.id()) {
+            for (name, files) in &groups.fields {
+                if let Value::Depset(files) = files {
+                    output_groups.insert(name.clone(), files.clone());
+                }
+            }
+        }
+        let context = analyzer.context(analyzer.declaring(node));
+        let (executable, test) = match &context {
+            Some(context) => (programs::program(context, target)?, programs::test(context, target)),
+            None => (None, None),
+        };
+        Ok(Some(RequestedTarget {
+            label: label.clone(),
+            rule: target.rule.clone(),
+            configuration: target.configuration.clone(),
+            files: target.default_info().files,
+            output_groups,
+            executable,
+            test,
+        }))
+    }
+
+    /// The targets that a request means: suites are replaced by their tests, and for tests the
+    /// filters hold.
+    fn select(
+        &self,
+        targets: impl IntoIterator<Item = (Label, bool)>,
+        request: &AnalysisRequest,
+    ) -> Result<Vec<Label>, Diagnostic> {
+        let mut selected = Vec::new();
+        let mut seen = HashSet::new();
+        for (label, explicit) in targets {
+            let expanded = self.expand_suite(&label, request.keep_going)?;
+            let is_suite = expanded.is_some();
+            for label in expanded.unwrap_or_else(|| vec![label]) {
+                let test = self.test_info(&label)?;
+                let wanted = match (&request.tests, &test) {
+                    (Some(filters), Some(test)) => filters.select(test),
+                    // `test` builds what is no test as well, unless it is told not to.
+                    (Some(_), None) => !request.build_tests_only && !is_suite,
+                    (None, Some(_)) => true,
+                    (None, None) => !request.build_tests_only || explicit && !is_suite,
+                };
+                if wanted && seen.insert(label.clone()) {
+                    selected.push(label);
+                }
+            }
+        }
+        Ok(selected)
     }
 }

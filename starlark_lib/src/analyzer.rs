@@ -1,0 +1,354 @@
+//! The analyzer: from targets to configured targets, bottom-up and in parallel.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rbz_engine::diagnostic::{Diagnostic, Frame};
+use rbz_engine::event::{Event, EventSink};
+use rbz_engine::label::Label;
+
+use crate::configuration::Configuration;
+use crate::configured_target::ConfiguredTarget;
+use crate::dependency_graph::{
+    DependencyGraph, Node, NodeId, ResolvedKind, ResolvedTarget, Resolver,
+};
+use crate::loader::Loader;
+use crate::native_targets;
+use crate::rule::RuleRef;
+use crate::rule_context::{RuleContext, RuleContextParts, Shell};
+use crate::rule_evaluation;
+use crate::saved_targets::SavedTargets;
+use crate::target_checks::{check_declarations, check_dependencies};
+use crate::transitions::Transitions;
+
+/// Analyses targets. What it analysed once it keeps.
+pub struct Analyzer<'a> {
+    /// Where targets are declared.
+    pub loader: &'a Loader,
+    /// The constraint values of the machine.
+    pub host_constraints: Arc<[Label]>,
+    /// The shell of `run_shell`.
+    pub shell: Arc<Result<Shell, Diagnostic>>,
+    /// Evaluates transitions.
+    pub transitions: &'a Transitions,
+    /// What earlier sessions evaluated.
+    pub saved: &'a SavedTargets,
+    /// Whether to go on after an error.
+    pub keep_going: bool,
+    /// Where progress goes.
+    pub events: Arc<dyn EventSink>,
+    graph: DependencyGraph,
+    /// For each node: `None` as a value means that it, or something below it, is wrong.
+    results: Vec<Option<Option<Arc<ConfiguredTarget>>>>,
+    /// Everything that was evaluated or taken from what was saved.
+    order: Vec<NodeId>,
+    errors: Vec<Diagnostic>,
+    evaluated: usize,
+}
+
+/// One run over the nodes that have no result yet.
+struct Run<'r, 'a> {
+    analyzer: &'r Analyzer<'a>,
+    results: Vec<OnceLock<Option<Arc<ConfiguredTarget>>>>,
+    pending: Vec<AtomicUsize>,
+    parents: Vec<Vec<NodeId>>,
+    errors: Mutex<Vec<(NodeId, Box<Diagnostic>)>>,
+    stopped: AtomicBool,
+    evaluated: AtomicUsize,
+    done: AtomicUsize,
+}
+
+/// What a run yields.
+struct Outcome {
+    results: Vec<Option<Option<Arc<ConfiguredTarget>>>>,
+    errors: Vec<(NodeId, Box<Diagnostic>)>,
+    evaluated: usize,
+}
+
+impl<'a> Analyzer<'a> {
+    /// Without any target.
+    pub fn new(
+        loader: &'a Loader,
+        host_constraints: Arc<[Label]>,
+        transitions: &'a Transitions,
+        saved: &'a SavedTargets,
+        keep_going: bool,
+        events: Arc<dyn EventSink>,
+    ) -> Self {
+        let none = Diagnostic::user("no shell is known yet");
+        Analyzer {
+            loader,
+            host_constraints,
+            shell: Arc::new(Err(none)),
+            transitions,
+            saved,
+            keep_going,
+            events,
+            graph: DependencyGraph::default(),
+            results: Vec::new(),
+            order: Vec::new(),
+            errors: Vec::new(),
+            evaluated: 0,
+        }
+    }
+
+    /// Analyses targets and all that they need. Yields their nodes.
+    pub fn analyze(&mut self, roots: &[(Label, Arc<Configuration>)]) -> Vec<NodeId> {
+        let resolver = Resolver {
+            loader: self.loader,
+            host_constraints: &self.host_constraints,
+            transitions: self.transitions,
+        };
+        let root_ids = self.graph.add(roots, &resolver);
+        self.results.resize(self.graph.nodes.len(), None);
+        let (order, cycles) = self.graph.order(&root_ids);
+        let order: Vec<NodeId> =
+            order.into_iter().filter(|id| self.results[*id].is_none()).collect();
+        let in_cycle: HashSet<NodeId> = cycles.iter().map(|(id, _)| *id).collect();
+        let mut errors: Vec<(NodeId, Box<Diagnostic>)> =
+            cycles.into_iter().map(|(id, error)| (id, Box::new(error))).collect();
+        if errors.is_empty() || self.keep_going {
+            let outcome = self.run(&order, &in_cycle);
+            errors.extend(outcome.errors);
+            self.evaluated += outcome.evaluated;
+            for (id, result) in outcome.results.into_iter().enumerate() {
+                if self.results[id].is_none() {
+                    self.results[id] = result;
+                }
+            }
+        }
+        // In the order of the graph, so that the same request always says the same.
+        errors.sort_by_key(|(id, _)| *id);
+        if !self.keep_going {
+            errors.truncate(1);
+        }
+        let explained: Vec<Diagnostic> =
+            errors.into_iter().map(|(id, error)| self.explain(id, *error)).collect();
+        self.errors.extend(explained);
+        self.order.extend(order);
+        root_ids
+    }
+
+    fn run(&self, order: &[NodeId], in_cycle: &HashSet<NodeId>) -> Outcome {
+        let count = self.graph.nodes.len();
+        let mut parents = vec![Vec::new(); count];
+        let pending: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+        for id in order {
+            for edge in &self.graph.nodes[*id].edges {
+                // What is known, and what cannot be waited for since it waits for this, is no
+                // reason to wait.
+                if self.results[edge.node].is_none() && !in_cycle.contains(&edge.node) {
+                    parents[edge.node].push(*id);
+                    pending[*id].fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        let results = self.results.iter().map(|result| match result {
+            Some(known) => OnceLock::from(known.clone()),
+            None => OnceLock::new(),
+        });
+        let run = Run {
+            analyzer: self,
+            results: results.collect(),
+            pending,
+            parents,
+            errors: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            evaluated: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+        };
+        for id in in_cycle {
+            // Whoever is in a cycle has no result; what only depends on it does not wait.
+            let _ = run.results[*id].set(None);
+        }
+        // Listed before any of them runs, since a run makes others ready.
+        let ready: Vec<NodeId> = order
+            .iter()
+            .copied()
+            .filter(|id| run.pending[*id].load(Ordering::Relaxed) == 0)
+            .collect();
+        self.loader.threads().install(|| {
+            rayon::scope(|scope| {
+                for id in ready {
+                    let run = &run;
+                    scope.spawn(move |scope| run.visit(id, scope));
+                }
+            });
+        });
+        Outcome {
+            results: run.results.into_iter().map(OnceLock::into_inner).collect(),
+            errors: run.errors.into_inner().unwrap_or_else(|poison| poison.into_inner()),
+            evaluated: run.evaluated.into_inner(),
+        }
+    }
+
+    /// Adds to an error who wanted the target that could not be found or loaded.
+    fn explain(&self, id: NodeId, mut error: Diagnostic) -> Diagnostic {
+        if error.place.is_some() {
+            return error;
+        }
+        let wanted = self.graph.nodes.iter().find_map(|node| {
+            let edge = node.edges.iter().find(|edge| edge.node == id)?;
+            Some((node.state.as_ref().ok()?, node, edge))
+        });
+        if let Some((resolved, node, edge)) = wanted {
+            error.place = Some(resolved.target.place.clone());
+            error.trace.push(Frame {
+                place: None,
+                what: format!("`{}` names it in its `{}`", node.label, edge.attribute),
+                source: None,
+            });
+        }
+        error
+    }
+
+    /// The configured target of a node; `None` if something is wrong with it.
+    pub fn result(&self, id: NodeId) -> Option<&Arc<ConfiguredTarget>> {
+        self.results.get(id)?.as_ref()?.as_ref()
+    }
+
+    /// The node that declares the attributes of `id`: itself, or what an alias stands for.
+    pub fn declaring(&self, mut id: NodeId) -> &Node {
+        while let Ok(ResolvedTarget { kind: ResolvedKind::Forward, .. }) =
+            &self.graph.nodes[id].state
+        {
+            match self.graph.nodes[id].edges.first() {
+                Some(edge) => id = edge.node,
+                None => break,
+            }
+        }
+        &self.graph.nodes[id]
+    }
+
+    /// All configured targets, each after those that it needs.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<ConfiguredTarget>> {
+        self.order.iter().filter_map(|id| self.result(*id))
+    }
+
+    /// What is wrong.
+    pub fn take_errors(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// How many targets were analysed, and how many rules were evaluated for that.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.targets().count(), self.evaluated)
+    }
+
+    /// The context in which the rule of a node is evaluated; `None` if it has no rule.
+    pub fn context(&self, node: &Node) -> Option<RuleContext> {
+        let dependencies: Option<Vec<_>> =
+            node.edges.iter().map(|edge| self.result(edge.node).cloned()).collect();
+        self.context_with(node, dependencies?)
+    }
+
+    fn context_with(
+        &self,
+        node: &Node,
+        dependencies: Vec<Arc<ConfiguredTarget>>,
+    ) -> Option<RuleContext> {
+        let resolved = node.state.as_ref().ok()?;
+        let ResolvedKind::Rule { schema, attributes } = &resolved.kind else { return None };
+        Some(RuleContext::new(RuleContextParts {
+            label: node.label.clone(),
+            schema: schema.clone(),
+            configuration: node.configuration.clone(),
+            attributes: attributes.clone(),
+            dependencies,
+            workspace: self.loader.workspace_name(),
+            build_file: resolved.package.build_file.clone(),
+            shell: self.shell.clone(),
+            host_constraints: self.host_constraints.clone(),
+        }))
+    }
+}
+
+impl<'r, 'a: 'r> Run<'r, 'a> {
+    fn visit<'s>(&'s self, id: NodeId, scope: &rayon::Scope<'s>) {
+        let result = match self.results[id].get() {
+            Some(_) => None,
+            None if self.stopped.load(Ordering::Relaxed) => Some(None),
+            None => Some(match self.configure(id) {
+                Ok(target) => target,
+                Err(error) => {
+                    let mut errors =
+                        self.errors.lock().unwrap_or_else(|poison| poison.into_inner());
+                    errors.push((id, error));
+                    if !self.analyzer.keep_going {
+                        self.stopped.store(true, Ordering::Relaxed);
+                    }
+                    None
+                }
+            }),
+        };
+        if let Some(result) = result {
+            let _ = self.results[id].set(result);
+        }
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(100) {
+            self.analyzer.events.event(Event::Analyzed { targets: done });
+        }
+        for parent in &self.parents[id] {
+            // The last dependency to finish starts its parent.
+            if self.pending[*parent].fetch_sub(1, Ordering::AcqRel) == 1 {
+                let parent = *parent;
+                scope.spawn(move |scope| self.visit(parent, scope));
+            }
+        }
+    }
+
+    /// The configured target of a node; `Ok(None)` if something below it is wrong.
+    fn configure(&self, id: NodeId) -> Result<Option<Arc<ConfiguredTarget>>, Box<Diagnostic>> {
+        let analyzer = self.analyzer;
+        let node = &analyzer.graph.nodes[id];
+        let resolved = node.state.as_ref().map_err(Clone::clone)?;
+        check_declarations(&analyzer.graph, analyzer.loader, node, resolved)?;
+        let dependencies: Option<Vec<Arc<ConfiguredTarget>>> = node
+            .edges
+            .iter()
+            .map(|edge| self.results[edge.node].get().cloned().flatten())
+            .collect();
+        let Some(dependencies) = dependencies else { return Ok(None) };
+        let target = match &resolved.kind {
+            ResolvedKind::Forward => return Ok(dependencies.into_iter().next()),
+            ResolvedKind::SourceFile => native_targets::source_file(node, analyzer.loader)?,
+            ResolvedKind::PackageGroup => native_targets::passive(node, "package group", vec![]),
+            ResolvedKind::GeneratedFile => native_targets::generated_file(node, &dependencies[0])?,
+            ResolvedKind::Rule { schema, attributes } => {
+                check_dependencies(&analyzer.graph, node, resolved, schema, &dependencies)?;
+                match schema.rule {
+                    RuleRef::Native(rule) => {
+                        native_targets::native_rule(node, rule, attributes, &dependencies)?
+                    }
+                    RuleRef::Starlark { .. } => {
+                        return self.rule(node, resolved, dependencies).map(Some);
+                    }
+                }
+            }
+        };
+        Ok(Some(Arc::new(target)))
+    }
+
+    fn rule(
+        &self,
+        node: &Node,
+        resolved: &ResolvedTarget,
+        dependencies: Vec<Arc<ConfiguredTarget>>,
+    ) -> Result<Arc<ConfiguredTarget>, Box<Diagnostic>> {
+        let analyzer = self.analyzer;
+        let key = analyzer.saved.key(node, resolved, &dependencies, &analyzer.shell);
+        if let Some(saved) = analyzer.saved.get(&key, &node.configuration) {
+            return Ok(saved);
+        }
+        let context = analyzer.context_with(node, dependencies).ok_or_else(|| {
+            Box::new(Diagnostic::internal(format!("`{}` has no rule", node.label)))
+        })?;
+        let context = Arc::new(context);
+        self.evaluated.fetch_add(1, Ordering::Relaxed);
+        let target = rule_evaluation::evaluate(analyzer.loader, &context, &resolved.target)?;
+        let target = Arc::new(target);
+        analyzer.saved.put(key, &context.reads, &target);
+        Ok(target)
+    }
+}

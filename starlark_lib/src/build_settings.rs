@@ -1,0 +1,68 @@
+//! Build settings: the values that `--//pkg:flag=value` gives to targets.
+
+use std::sync::Arc;
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::value::Value;
+
+use crate::attr::Configurable;
+use crate::conditions::truth;
+use crate::ctx::plain_attribute;
+use crate::loader::Loader;
+use crate::package::{Target, TargetKind};
+use crate::rule::{BuildSetting, BuildSettingKind};
+
+/// What kind of build setting a target is; an error if it is none.
+pub fn setting_of(loader: &Loader, target: &Target) -> Result<BuildSetting, Box<Diagnostic>> {
+    let setting = match &target.kind {
+        TargetKind::Rule(rule) => loader.rule_schema(&rule.rule)?.build_setting,
+        _ => None,
+    };
+    setting.ok_or_else(|| {
+        let what = match &target.kind {
+            TargetKind::Rule(rule) => format!("a `{}`", rule.rule),
+            _ => "a file".to_owned(),
+        };
+        Box::new(Diagnostic::user(format!("`{}` is no build setting, but {what}", target.label)))
+    })
+}
+
+/// The value of a setting that nobody set.
+pub fn default_value(target: &Target) -> Value {
+    let TargetKind::Rule(rule) = &target.kind else { return Value::None };
+    match rule.attrs.get("build_setting_default") {
+        Some(Configurable::Plain(value)) => plain_attribute(value),
+        _ => Value::None,
+    }
+}
+
+/// The value that a text means for a setting; the error says what it must be.
+pub fn parse_value(setting: BuildSetting, text: &str) -> Result<Value, &'static str> {
+    match setting.kind {
+        BuildSettingKind::Bool => {
+            truth(text).map(Value::Bool).ok_or("it must be `true` or `false`")
+        }
+        BuildSettingKind::Int => {
+            text.trim().parse().map(Value::Int).map_err(|_| "it must be a number")
+        }
+        BuildSettingKind::String => Ok(Value::str(text)),
+        BuildSettingKind::StringList => {
+            let items = text.split(',').filter(|item| !item.is_empty()).map(Value::str);
+            Ok(Value::List(items.collect::<Arc<[Value]>>()))
+        }
+    }
+}
+
+/// Checks that a transition gave a setting a value of its type.
+pub fn check_value(setting: BuildSetting, value: &Value) -> Result<(), &'static str> {
+    match (setting.kind, value) {
+        (BuildSettingKind::Bool, Value::Bool(_))
+        | (BuildSettingKind::Int, Value::Int(_))
+        | (BuildSettingKind::String, Value::Str(_))
+        | (BuildSettingKind::StringList, Value::List(_)) => Ok(()),
+        (BuildSettingKind::Bool, _) => Err("it must be `True` or `False`"),
+        (BuildSettingKind::Int, _) => Err("it must be an int"),
+        (BuildSettingKind::String, _) => Err("it must be a string"),
+        (BuildSettingKind::StringList, _) => Err("it must be a list of strings"),
+    }
+}

@@ -1,0 +1,123 @@
+//! The plan of a request: the actions that its targets need, and no others.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rbz_engine::action::Action;
+use rbz_engine::artifact::Artifact;
+use rbz_engine::depset::Depset;
+use rbz_engine::diagnostic::{Diagnostic, Frame};
+use rbz_engine::digest::Fingerprint;
+use rbz_engine::label::RepoName;
+use rbz_engine::plan::{Plan, PlanError, RequestedTarget};
+use rbz_engine::value::Value;
+
+use crate::configured_target::ConfiguredTarget;
+
+/// Collects the actions that requested targets need.
+pub struct PlanBuilder<'a> {
+    /// All actions there are.
+    actions: Vec<&'a Action>,
+    /// The actions that write a path: more than one is an error if anybody needs it.
+    writers: HashMap<&'a str, Vec<usize>>,
+    needed: Vec<bool>,
+    seen: HashSet<Fingerprint>,
+}
+
+impl<'a> PlanBuilder<'a> {
+    /// For requests to some of `targets`.
+    pub fn new(targets: impl Iterator<Item = &'a Arc<ConfiguredTarget>>) -> Self {
+        let mut actions = Vec::new();
+        let mut writers: HashMap<&str, Vec<usize>> = HashMap::new();
+        // A target that is there by several names has its actions once.
+        let mut known = HashSet::new();
+        for target in targets {
+            if !known.insert(Arc::as_ptr(target)) {
+                continue;
+            }
+            for action in &target.actions {
+                for output in &action.outputs {
+                    writers.entry(output.exec_path()).or_default().push(actions.len());
+                }
+                actions.push(action);
+            }
+        }
+        let needed = vec![false; actions.len()];
+        PlanBuilder { actions, writers, needed, seen: HashSet::new() }
+    }
+
+    /// Marks all actions that these files need.
+    fn need(&mut self, files: &Depset) {
+        let mut stack: Vec<usize> = Vec::new();
+        self.push_writers(files, &mut stack);
+        while let Some(action) = stack.pop() {
+            if !std::mem::replace(&mut self.needed[action], true) {
+                let inputs = self.actions[action].inputs.clone();
+                self.push_writers(&inputs, &mut stack);
+            }
+        }
+    }
+
+    fn push_writers(&mut self, files: &Depset, stack: &mut Vec<usize>) {
+        let mut nodes = vec![files];
+        while let Some(node) = nodes.pop() {
+            if !self.seen.insert(node.fingerprint()) {
+                continue;
+            }
+            for file in node.direct().iter().filter_map(Value::as_file) {
+                if let Some(writers) = self.writers.get(file.exec_path()) {
+                    stack.extend(writers);
+                }
+            }
+            nodes.extend(node.transitive());
+        }
+    }
+
+    fn need_file(&mut self, file: &Artifact) {
+        self.need(&Depset::of_files([file.clone()]));
+    }
+
+    /// The plan for these requests.
+    pub fn build(
+        mut self,
+        workspace: &str,
+        repositories: BTreeMap<RepoName, PathBuf>,
+        requested: Vec<RequestedTarget>,
+    ) -> Result<Plan, Box<Diagnostic>> {
+        for target in &requested {
+            self.need(&target.files);
+            for files in target.output_groups.values() {
+                self.need(files);
+            }
+            if let Some(program) = &target.executable {
+                self.need_file(&program.file);
+                self.need_file(&program.runfiles_tree);
+            }
+        }
+        let mut plan = Plan::new(workspace, repositories);
+        for (action, needed) in self.actions.iter().zip(&self.needed) {
+            if *needed {
+                plan.add((*action).clone()).map_err(|error| Box::new(conflict(error)))?;
+            }
+        }
+        plan.check().map_err(|error| Box::new(conflict(error)))?;
+        plan.requested = requested;
+        Ok(plan)
+    }
+}
+
+fn conflict(error: PlanError) -> Diagnostic {
+    let PlanError::Conflict { path, first, second } = error;
+    let mut diagnostic = match first == second {
+        true => Diagnostic::user(format!("two actions of `{first}` write to `{path}`")),
+        false => Diagnostic::user(format!("`{first}` and `{second}` both write to `{path}`")),
+    };
+    diagnostic.trace.push(Frame {
+        place: None,
+        what: "one path can only be written by one action, and nothing can lie below a file"
+            .to_owned(),
+        source: None,
+    });
+    diagnostic.hint("give the output of one of them another name")
+}

@@ -1,0 +1,119 @@
+//! Programs and tests: what `rbz run` and `rbz test` need to know of a target.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::plan::{Program, TestTarget};
+use rbz_engine::value::Value;
+
+use crate::attr::AttrValue;
+use crate::builtin_providers::Builtin;
+use crate::common_attributes::{SIZES, TIMEOUTS};
+use crate::configured_target::ConfiguredTarget;
+use crate::locations::{PathStyle, expand_make_variables};
+use crate::rule_context::RuleContext;
+
+/// The program that a target is; `None` if it is none.
+pub fn program(
+    context: &RuleContext,
+    target: &ConfiguredTarget,
+) -> Result<Option<Program>, Diagnostic> {
+    let info = target.default_info();
+    let (Some(file), Some(runfiles_tree)) =
+        (info.files_to_run.executable, info.files_to_run.runfiles_tree)
+    else {
+        return Ok(None);
+    };
+    let mut args = Vec::new();
+    for text in context.strings("args") {
+        let text = expand(context, "args", &text)?;
+        let words = shell_words::split(&text).map_err(|error| {
+            Diagnostic::user(format!(
+                "in the attribute `args` of `{}`: `{text}` cannot be split into words: {error}",
+                context.label
+            ))
+        })?;
+        args.extend(words.into_iter().map(Arc::from));
+    }
+    let mut env = BTreeMap::new();
+    if let Some(AttrValue::StringDict(entries)) = attribute(context, "env") {
+        for (name, value) in entries {
+            env.insert(name.clone(), expand(context, "env", value)?.into());
+        }
+    }
+    let mut inherited_env = context.strings("env_inherit");
+    if let Some(info) = target.provider(&Builtin::RunEnvironmentInfo.id()) {
+        if let Some(Value::Dict(entries)) = info.get("environment") {
+            for (name, value) in entries.iter() {
+                if let (Value::Str(name), Value::Str(value)) = (name, value) {
+                    env.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        if let Some(Value::List(names)) = info.get("inherited_environment") {
+            for name in names.iter() {
+                if let Value::Str(name) = name
+                    && !inherited_env.contains(name)
+                {
+                    inherited_env.push(name.clone());
+                }
+            }
+        }
+    }
+    let runfiles = info.default_runfiles;
+    Ok(Some(Program { file, runfiles, runfiles_tree, args, env, inherited_env }))
+}
+
+fn expand(context: &RuleContext, attribute: &str, text: &str) -> Result<String, Diagnostic> {
+    let place = |mut error: Diagnostic| {
+        error.message =
+            format!("in the attribute `{attribute}` of `{}`: {}", context.label, error.message);
+        error
+    };
+    let package = context.label.package();
+    let text = context
+        .locations()
+        .expand(text, package, &context.workspace, PathStyle::Runfiles)
+        .map_err(place)?;
+    expand_make_variables(&text, attribute, &context.make_variables()).map_err(place)
+}
+
+fn attribute<'a>(context: &'a RuleContext, name: &str) -> Option<&'a AttrValue> {
+    context.attribute(name).map(|attribute| &attribute.value)
+}
+
+/// What is special about a target whose rule is a test; `None` if it is not.
+pub fn test(context: &RuleContext, target: &ConfiguredTarget) -> Option<TestTarget> {
+    if !context.schema.test {
+        return None;
+    }
+    let text = |name: &str| match attribute(context, name) {
+        Some(AttrValue::String(text)) if !text.is_empty() => Some(text.clone()),
+        _ => None,
+    };
+    let truth = |name: &str| matches!(attribute(context, name), Some(AttrValue::Bool(true)));
+    let size = text("size").unwrap_or_else(|| "medium".into());
+    let timeout = text("timeout").unwrap_or_else(|| {
+        let at = SIZES.iter().position(|known| *known == &*size).unwrap_or(1);
+        TIMEOUTS[at].into()
+    });
+    let shard_count = match attribute(context, "shard_count") {
+        Some(AttrValue::Int(count)) if *count > 0 => u32::try_from(*count).ok(),
+        _ => None,
+    };
+    let mut tags = context.strings("tags");
+    if truth("local") {
+        tags.push("local".into());
+    }
+    if let Some(info) = target.provider(&Builtin::ExecutionInfo.id())
+        && let Some(Value::Dict(requirements)) = info.get("requirements")
+    {
+        let names = requirements.iter().filter_map(|(name, _)| match name {
+            Value::Str(name) => Some(name.clone()),
+            _ => None,
+        });
+        tags.extend(names);
+    }
+    Some(TestTarget { size, timeout, flaky: truth("flaky"), shard_count, tags, runs: Vec::new() })
+}

@@ -1,0 +1,178 @@
+//! Which tests a request means: suites, and filters by tag, size and timeout.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::label::Label;
+
+use crate::attr::{AttrValue, Configurable};
+use crate::common_attributes::{SIZES, TIMEOUTS};
+use crate::package::{Package, RuleTarget, Target, TargetKind};
+use crate::rule::{NativeRule, RuleRef};
+use crate::session::{Session, TestFilters};
+
+/// What filters look at.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TestInfo {
+    /// Its tags.
+    pub tags: Vec<Arc<str>>,
+    /// Its size.
+    pub size: Arc<str>,
+    /// Its timeout.
+    pub timeout: Arc<str>,
+}
+
+impl TestFilters {
+    /// Whether a test passes the filters.
+    pub fn select(&self, test: &TestInfo) -> bool {
+        let has = |tag: &String| test.tags.iter().any(|own| **own == **tag);
+        (self.with_tags.is_empty() || self.with_tags.iter().any(has))
+            && !self.without_tags.iter().any(has)
+            && (self.sizes.is_empty() || self.sizes.iter().any(|size| **size == *test.size))
+            && (self.timeouts.is_empty()
+                || self.timeouts.iter().any(|timeout| **timeout == *test.timeout))
+    }
+}
+
+fn strings(rule: &RuleTarget, name: &str) -> Vec<Arc<str>> {
+    match rule.attrs.get(name) {
+        Some(Configurable::Plain(AttrValue::StringList(items))) => items.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn string(rule: &RuleTarget, name: &str) -> Option<Arc<str>> {
+    match rule.attrs.get(name) {
+        Some(Configurable::Plain(AttrValue::String(text))) if !text.is_empty() => {
+            Some(text.clone())
+        }
+        _ => None,
+    }
+}
+
+impl Session {
+    /// What filters look at of the target `label`; `None` if it is no test.
+    pub(crate) fn test_info(&self, label: &Label) -> Result<Option<TestInfo>, Diagnostic> {
+        // What is not there is reported by analysis.
+        let Ok((_, target)) = self.loader().target(label) else { return Ok(None) };
+        let TargetKind::Rule(rule) = &target.kind else { return Ok(None) };
+        let schema = self.loader().rule_schema(&rule.rule).map_err(|error| *error)?;
+        if !schema.test {
+            return Ok(None);
+        }
+        let size = string(rule, "size").unwrap_or_else(|| "medium".into());
+        let timeout = string(rule, "timeout").unwrap_or_else(|| {
+            let at = SIZES.iter().position(|known| *known == &*size).unwrap_or(1);
+            TIMEOUTS[at].into()
+        });
+        Ok(Some(TestInfo { tags: strings(rule, "tags"), size, timeout }))
+    }
+
+    /// The tests of the suite `label`, suites in it expanded too; `None` if it is no suite.
+    pub(crate) fn expand_suite(
+        &self,
+        label: &Label,
+        keep_going: bool,
+    ) -> Result<Option<Vec<Label>>, Diagnostic> {
+        if self.suite(label).is_none() {
+            return Ok(None);
+        }
+        let mut tests = Vec::new();
+        let mut seen = HashSet::new();
+        let mut pending = vec![label.clone()];
+        while let Some(label) = pending.pop() {
+            if !seen.insert(label.clone()) {
+                continue;
+            }
+            let Some((package, target, rule)) = self.suite(&label) else {
+                tests.push(label);
+                continue;
+            };
+            match rule.attrs.get("tests") {
+                Some(Configurable::Plain(AttrValue::LabelList(labels))) if !labels.is_empty() => {
+                    for member in labels {
+                        self.check_member(&target, member, keep_going)?;
+                    }
+                    let members = self.filtered(&rule, labels.clone())?;
+                    pending.extend(members.into_iter().rev());
+                }
+                _ => {
+                    let all = package.targets.values().filter(|target| !is_suite(target));
+                    let all = all.filter(|target| !crate::patterns::is_manual(target));
+                    let labels = all.map(|target| target.label.clone()).collect();
+                    let mut members = self.filtered(&rule, labels)?;
+                    members.retain(|label| matches!(self.test_info(label), Ok(Some(_))));
+                    tests.extend(members);
+                }
+            }
+        }
+        Ok(Some(tests))
+    }
+
+    /// Without those that the tags of the suite take away.
+    fn filtered(&self, suite: &RuleTarget, labels: Vec<Label>) -> Result<Vec<Label>, Diagnostic> {
+        let mut filters = TestFilters::default();
+        for tag in strings(suite, "tags") {
+            match tag.strip_prefix('-') {
+                Some(tag) => filters.without_tags.push(tag.to_owned()),
+                // `manual` says something about the suite itself.
+                None if &*tag == "manual" => {}
+                None => {
+                    filters.with_tags.push(tag.strip_prefix('+').unwrap_or(&tag).to_owned());
+                }
+            }
+        }
+        let mut kept = Vec::new();
+        for label in labels {
+            let fits = match self.test_info(&label)? {
+                // As in Bazel every positive tag of a suite must be there.
+                Some(test) => {
+                    filters.with_tags.iter().all(|tag| test.tags.iter().any(|own| **own == **tag))
+                        && !filters
+                            .without_tags
+                            .iter()
+                            .any(|tag| test.tags.iter().any(|own| **own == **tag))
+                }
+                None => true,
+            };
+            if fits {
+                kept.push(label);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn suite(&self, label: &Label) -> Option<(Arc<Package>, Target, RuleTarget)> {
+        let (package, target) = self.loader().target(label).ok()?;
+        match &target.kind {
+            TargetKind::Rule(rule) if is_suite(&target) => {
+                let rule = rule.clone();
+                Some((package, target, rule))
+            }
+            _ => None,
+        }
+    }
+
+    fn check_member(
+        &self,
+        suite: &Target,
+        member: &Label,
+        keep_going: bool,
+    ) -> Result<(), Diagnostic> {
+        match self.loader().target(member) {
+            Ok(_) => Ok(()),
+            Err(_) if keep_going => Ok(()),
+            Err(error) => {
+                let mut error = error.at(suite.place.clone());
+                error.message = format!("in the suite `{}`: {}", suite.label, error.message);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn is_suite(target: &Target) -> bool {
+    matches!(&target.kind, TargetKind::Rule(rule)
+        if rule.rule == RuleRef::Native(NativeRule::TestSuite))
+}
