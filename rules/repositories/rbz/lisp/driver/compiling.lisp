@@ -128,19 +128,27 @@
 (defun call-with-verdicts (job function)
   "Call FUNCTION, which compiles the file of JOB, with every condition judged. Returns its value,
 or nil if it did not come to its end."
-  (setf (unit-source *unit*) (or (read-source-or-report job) (return-from call-with-verdicts nil)))
-  (block nil
-    (handler-bind
-        ((warning #'judge)
-         (sb-ext:compiler-note #'judge)
-         (sb-c:compiler-error #'record-compiler-error)
-         (storage-condition (lambda (condition) (record-exhaustion condition) (return nil)))
-         (unknown-handler (lambda (condition) (record condition :error) (return nil)))
-         (error #'note-if-file-error))
-      (handler-case (silently function)
-        (error (condition)
-          (unless (recorded-p condition) (record condition :error))
-          nil)))))
+  (let ((source (read-source-or-report job)) (position nil) (form-start nil))
+    (when source
+      (setf (unit-source *unit*) source)
+      (flet ((note-place (condition)
+               (note-missing-input condition)
+               (multiple-value-setq (position form-start) (compiler-position))))
+        (handler-case
+            (handler-bind ((warning #'judge)
+                           (sb-ext:compiler-note #'judge)
+                           (sb-c:compiler-error #'record-compiler-error)
+                           (error #'note-place))
+              (silently function))
+          (storage-condition (condition)
+            (record-exhaustion condition)
+            nil)
+          (error (condition)
+            ;; The compiler is no longer there to be asked for the place.
+            (unless (recorded-p condition)
+              (record condition :error :position position :form-start form-start
+                                       :hint (error-hint condition)))
+            nil))))))
 
 (defun read-source-or-report (job)
   "The text of JOB's file, or nil after the failure was printed."
@@ -202,7 +210,7 @@ or nil if it did not come to its end."
   (let ((inner (innermost condition)))
     (cond ((typep inner 'reader-error-in-file) (record-reader-error inner))
           (t (record condition :error :type (type-text inner) :hint (error-hint inner))
-             (note-if-file-error inner)))))
+             (note-missing-input inner)))))
 
 (defun error-hint (condition)
   "What may help against an error while a file compiles."
@@ -251,10 +259,6 @@ or nil if it did not come to its end."
   (if (search "STACK" (symbol-name (type-of condition)))
       "control_stack_size of the target gives the compiler a deeper stack"
       "dynamic_space_size of the target gives the compiler more memory"))
-
-(defun note-if-file-error (condition)
-  "Tell the build if CONDITION is about a file that is not there."
-  (when (typep condition 'file-error) (note-missing-input condition)))
 
 ;;; Places
 

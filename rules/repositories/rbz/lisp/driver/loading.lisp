@@ -86,7 +86,7 @@
 
 (defun report-load-error (path way condition)
   "Print that loading the file at PATH failed with CONDITION, at its place where one is known."
-  (when (typep condition 'file-error) (note-missing-input condition))
+  (note-missing-input condition)
   (let ((position (and (eq way :source) (stream-position condition))))
     (cond (position
            (let ((source (read-source path)))

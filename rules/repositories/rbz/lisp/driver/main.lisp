@@ -56,7 +56,7 @@
 
 (defun fail-unexpectedly (condition)
   "Say what happened; a file that is not there may be an input that nobody declared."
-  (when (typep condition 'file-error) (note-missing-input condition))
+  (note-missing-input condition)
   (print-failure "lisp" (condition-text condition) :condition condition)
   (unless (typep condition 'file-error)
     (sb-debug:print-backtrace :stream *error-output* :count 30))

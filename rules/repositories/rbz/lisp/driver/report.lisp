@@ -41,11 +41,13 @@
            (ignore-errors (sb-int:encapsulated-condition condition)))
       condition))
 
-(defun full-text (condition)
-  "What CONDITION says. What a reader error says of its stream is left out: the place is shown."
+(defun full-text (condition &aux (package *package*))
+  "What CONDITION says, with the symbols of the current package bare. What a reader error says of
+its stream is left out: the place is shown."
   (handler-case
       (with-standard-io-syntax
-        (let ((*print-readably* nil)
+        (let ((*package* package)
+              (*print-readably* nil)
               (*print-pretty* nil)
               (*print-length* 12)
               (*print-level* 6)
@@ -107,10 +109,21 @@
   (when hint (format stream "  hint: ~a~%" hint))
   (finish-output stream))
 
+(defun file-error-within (condition)
+  "The file error that CONDITION is, or that the compiler reports by it; nil if it is another."
+  (typecase condition
+    (file-error condition)
+    (simple-condition
+     (find-if (lambda (argument) (typep argument 'file-error))
+              (simple-condition-format-arguments condition)))))
+
 (defun note-missing-input (condition)
-  "Tell the build which file CONDITION, a file error, was about: it may be an undeclared input."
-  (let ((list (sb-ext:posix-getenv "RBZ_MISSING_INPUTS"))
-        (path (ignore-errors (sb-ext:native-namestring (file-error-pathname condition)))))
+  "Tell the build which file CONDITION is about, if it is about one that is not there: it may be an
+undeclared input."
+  (let* ((file-error (file-error-within condition))
+         (list (sb-ext:posix-getenv "RBZ_MISSING_INPUTS"))
+         (path (and file-error
+                    (ignore-errors (sb-ext:native-namestring (file-error-pathname file-error))))))
     (when (and list path)
       (with-open-file (out (sb-ext:parse-native-namestring list)
                            :direction :output :if-exists :append :if-does-not-exist :create
