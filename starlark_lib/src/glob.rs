@@ -257,7 +257,7 @@ impl Walk<'_> {
         };
         let target = real(full)?;
         let parent = real(full.parent().unwrap_or(full))?;
-        if parent.starts_with(&target) || links.iter().any(|link| *link == target) {
+        if parent.starts_with(&target) || links.contains(&target) {
             return Err(Diagnostic::user(format!(
                 "the link `{path}` leads to a directory that it lies in: the glob would never end"
             ))

@@ -3,6 +3,11 @@
 //! It knows nothing of Lisp. Starlark values live only while a module or a rule is evaluated;
 //! everything that leaves this crate is plain data. See `ARCHITECTURE.md`.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "functions of Starlark have as many as Bazel's, and each is one of the Rust function"
+)]
+
 pub mod action_arguments;
 pub mod actions;
 pub mod analysis_globals;

@@ -94,10 +94,13 @@ impl RepositoryRoot {
     }
 }
 
+/// A repository's place, or why it has none.
+type RootResult = Result<Arc<RepositoryRoot>, Box<Diagnostic>>;
+
 /// Repositories that have been made in this session.
 #[derive(Default)]
 pub struct MadeRepositories {
-    made: Mutex<HashMap<RepoName, Result<Arc<RepositoryRoot>, Box<Diagnostic>>>>,
+    made: Mutex<HashMap<RepoName, RootResult>>,
     /// Held while repositories are made: one thread makes them all, so that two threads never
     /// wait for each other's.
     making: Mutex<()>,
@@ -110,7 +113,7 @@ thread_local! {
 }
 
 impl MadeRepositories {
-    fn find(&self, name: &RepoName) -> Option<Result<Arc<RepositoryRoot>, Box<Diagnostic>>> {
+    fn find(&self, name: &RepoName) -> Option<RootResult> {
         self.made.lock().unwrap_or_else(|poison| poison.into_inner()).get(name).cloned()
     }
 

@@ -91,7 +91,7 @@ impl SourceTree {
         let path = directory.join(name);
         match self.files.stat(&path).map_err(machine_error)? {
             FileStat::File { .. } => {}
-            FileStat::Directory { .. } => {
+            FileStat::Directory => {
                 if self.build_file(&path)?.is_some() {
                     return Ok(false);
                 }
