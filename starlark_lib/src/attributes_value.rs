@@ -61,6 +61,7 @@ impl fmt::Display for AttributesValue {
 #[starlark_value(type = "struct")]
 impl<'v> StarlarkValue<'v> for AttributesValue {
     fn get_attr(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
+        let name = crate::dialect::real_name(name);
         if self.view == View::Outputs {
             return self.context.output(name, heap);
         }
