@@ -11,11 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::action::{Action, ActionKind, Spawn};
-use crate::action_cache::{ActionCache, ActionResult};
 use crate::action_key::{action_key, node_digest, runfiles_value};
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob};
-use crate::build::{Counts, EngineOptions, TestCaching};
+use crate::build::{Counts, EngineOptions};
 use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
@@ -24,11 +23,11 @@ use crate::failure::{ActionFailure, FailureCause};
 use crate::file_state::FileState;
 use crate::files::FileError;
 use crate::graph::{Graph, Node, NodeId};
-use crate::output_tree::{OutputTree, PlaceError};
+use crate::output_tree::OutputTree;
 use crate::plan::{ActionId, Plan};
 use crate::scheduler::Scheduler;
 use crate::sources::{SourceState, find_sources};
-use crate::state_log::{ActionState, OutputState, StateLog, TestState};
+use crate::state_log::{ActionState, StateLog, TestState};
 use crate::store::Store;
 use crate::strategy::{Cancel, Strategy};
 
@@ -390,178 +389,6 @@ impl<'a> Executor<'a> {
         self.commit(id, action, key, finished)
     }
 
-    /// The outputs that the last build left, if nothing that they depend on has changed.
-    fn done_before(
-        &self,
-        id: ActionId,
-        action: &Action,
-        key: &Fingerprint,
-    ) -> Result<Option<Done>, ActionError> {
-        let Some(state) = self.cx.states.get(primary(action)) else { return Ok(None) };
-        let same_outputs = state.outputs.len() == action.outputs.len()
-            && state
-                .outputs
-                .iter()
-                .zip(&action.outputs)
-                .all(|(old, new)| *old.path == *new.exec_path());
-        if state.key != *key || !same_outputs || !self.may_use(action, state.test) {
-            return Ok(None);
-        }
-        let same_boot = *state.boot == **self.cx.boot;
-        let mut placed_anew = !same_boot;
-        let mut outputs = state.outputs.clone();
-        for output in &mut outputs {
-            let intact = self.cx.tree.is_intact(&output.path, &output.value, &output.placed)
-                && (same_boot || self.cx.tree.is_equal(&output.path, &output.value));
-            if !intact {
-                match self.cx.tree.place(&output.path, &output.value, self.cx.store) {
-                    Ok(placed) => output.placed = placed,
-                    Err(PlaceError::Lost(_)) => return Ok(None),
-                    Err(PlaceError::File(error)) => return Err(self.machine(action, &error)),
-                }
-                placed_anew = true;
-            }
-        }
-        let values = outputs.iter().map(|output| output.value.clone()).collect();
-        if placed_anew {
-            let boot = self.cx.boot.clone();
-            let state = ActionState { outputs, boot, ..(*state).clone() };
-            let committed = self.cx.states.commit(primary(action), state);
-            committed.map_err(|error| self.machine(action, &error))?;
-        }
-        self.tally().counts.up_to_date += 1;
-        self.announce(id, How::UpToDate, Duration::ZERO, ActionOutput::default());
-        let test = state.test.map(|test| TestOutcome {
-            state: test,
-            cached: true,
-            duration: state.duration,
-        });
-        Ok(Some(Done { values, test }))
-    }
-
-    /// The outputs of the same action as somebody ran it before.
-    fn done_elsewhere(
-        &self,
-        id: ActionId,
-        action: &Action,
-        key: &Fingerprint,
-    ) -> Result<Option<Done>, ActionError> {
-        let ActionKind::Spawn(spawn) = &action.kind else { return Ok(None) };
-        // Only passed tests are kept in the cache.
-        let test = spawn.test.as_ref().map(|_| TestState::Passed);
-        if !uses_cache(spawn) || !self.may_use(action, test) {
-            return Ok(None);
-        }
-        let found = ActionCache::new(self.cx.store).get(key);
-        let Some(found) = found.map_err(|error| self.machine(action, &error))? else {
-            return Ok(None);
-        };
-        let mut values = Vec::new();
-        for output in &action.outputs {
-            let value = found.outputs.iter().find(|(path, _)| **path == *output.exec_path());
-            let Some((_, value)) = value else { return Ok(None) };
-            values.push(of_kind(output, value.clone()));
-        }
-        let test_outcome =
-            test.map(|state| TestOutcome { state, cached: true, duration: found.duration });
-        let placed = self.place(action, *key, &values, found.duration, test);
-        match placed {
-            Ok(()) => {}
-            Err(PlaceError::Lost(_)) => return Ok(None),
-            Err(PlaceError::File(error)) => return Err(self.machine(action, &error)),
-        }
-        self.tally().counts.cache_hits += 1;
-        self.announce(id, How::CacheHit, found.duration, found.output);
-        Ok(Some(Done { values, test: test_outcome }))
-    }
-
-    /// Publishes what an action made: in the cache, in the output tree, and then in the state log.
-    fn commit(
-        &self,
-        id: ActionId,
-        action: &Action,
-        key: Fingerprint,
-        finished: Finished,
-    ) -> Result<Done, ActionError> {
-        let machine = |error: &FileError| self.machine(action, error);
-        if let ActionKind::Spawn(spawn) = &action.kind
-            && uses_cache(spawn)
-            && matches!(finished.test, None | Some(TestState::Passed))
-        {
-            let paths = action.outputs.iter().map(|output| output.exec_path().into());
-            let result = ActionResult {
-                outputs: paths.zip(finished.values.iter().cloned()).collect(),
-                output: finished.output.clone(),
-                duration: finished.duration,
-            };
-            ActionCache::new(self.cx.store).put(&key, &result).map_err(|e| machine(&e))?;
-        }
-        match self.place(action, key, &finished.values, finished.duration, finished.test) {
-            Ok(()) => {}
-            Err(PlaceError::File(error)) => return Err(machine(&error)),
-            // It was put there a moment ago.
-            Err(PlaceError::Lost(_)) => return Err(ActionError::Lost),
-        }
-        {
-            let mut tally = self.tally();
-            match &action.kind {
-                ActionKind::Spawn(_) => tally.counts.processes += 1,
-                _ => tally.counts.internal += 1,
-            }
-        }
-        self.announce(id, How::Ran, finished.duration, finished.output);
-        let duration = finished.duration;
-        let test = finished.test.map(|state| TestOutcome { state, cached: false, duration });
-        Ok(Done { values: finished.values, test })
-    }
-
-    /// Puts outputs in their places and commits them.
-    fn place(
-        &self,
-        action: &Action,
-        key: Fingerprint,
-        values: &[ArtifactValue],
-        duration: Duration,
-        test: Option<TestState>,
-    ) -> Result<(), PlaceError> {
-        let mut outputs = Vec::new();
-        for (output, value) in action.outputs.iter().zip(values) {
-            let path: Arc<str> = output.exec_path().into();
-            let placed = self.cx.tree.place(&path, value, self.cx.store)?;
-            outputs.push(OutputState { path, value: value.clone(), placed });
-        }
-        // What the action used to write, and nobody writes now, is stale. If it is not as it was
-        // left, something else has taken its place.
-        if let Some(old) = self.cx.states.get(primary(action)) {
-            for output in &old.outputs {
-                if self.cx.plan.generating_path(&output.path).is_none()
-                    && self.cx.tree.is_intact(&output.path, &output.value, &output.placed)
-                {
-                    self.cx.tree.remove(&output.path)?;
-                }
-            }
-        }
-        let boot = self.cx.boot.clone();
-        let state = ActionState { key, outputs, boot, duration, test };
-        Ok(self.cx.states.commit(primary(action), state)?)
-    }
-
-    /// Whether an earlier result of this action may be used, as far as it is a test.
-    fn may_use(&self, action: &Action, state: Option<TestState>) -> bool {
-        let ActionKind::Spawn(Spawn { test: Some(test), requirements, .. }) = &action.kind else {
-            return true;
-        };
-        let Some(state) = state else { return false };
-        if requirements.contains_key("external") {
-            return false;
-        }
-        match self.cx.options.test_caching {
-            TestCaching::No => false,
-            TestCaching::Auto => state == TestState::Passed && test.runs == 1,
-            TestCaching::Yes => state != TestState::Timeout,
-        }
-    }
-
     /// The strategy that runs an action.
     pub fn strategy(&self, action: &Action) -> &'a dyn Strategy {
         if is_unconfined(action) { self.cx.local } else { self.cx.sandboxed }
@@ -591,7 +418,14 @@ impl<'a> Executor<'a> {
         ActionError::Failed(Box::new(failure(action, cause)))
     }
 
-    fn announce(&self, action: ActionId, how: How, duration: Duration, output: ActionOutput) {
+    /// Tells that an action is done.
+    pub(crate) fn announce(
+        &self,
+        action: ActionId,
+        how: How,
+        duration: Duration,
+        output: ActionOutput,
+    ) {
         self.cx.events.event(Event::ActionFinished { action, how, duration, output });
     }
 
@@ -692,7 +526,8 @@ pub(crate) fn is_unconfined(action: &Action) -> bool {
     requirement(action, "local") || requirement(action, "no-sandbox")
 }
 
-fn uses_cache(spawn: &Spawn) -> bool {
+/// Whether results of a process are kept in the disk cache.
+pub(crate) fn uses_cache(spawn: &Spawn) -> bool {
     !spawn.requirements.contains_key("no-cache")
 }
 

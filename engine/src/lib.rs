@@ -28,6 +28,7 @@ pub mod local;
 pub mod output_tree;
 pub mod plan;
 pub mod record_log;
+mod results;
 pub mod runfiles;
 pub mod sandbox;
 pub mod saved_plan;

@@ -1,0 +1,7 @@
+//! Builds in process: graphs of actions run by a strategy that is a table of functions.
+
+mod failures;
+mod outputs;
+mod project;
+mod reuse;
+mod test_runs;
