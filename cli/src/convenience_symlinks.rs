@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rbz_engine::file_state::CONVENIENCE_SYMLINKS;
+
 use crate::directories::OUTPUT_DIRECTORY;
 
 /// The symlinks, each with the part of an output directory that it points to.
@@ -42,8 +44,7 @@ fn make_link(link: &Path, target: &PathBuf) -> io::Result<bool> {
 
 /// Removes those of the names that are symlinks.
 pub fn remove(workspace: &Path) -> io::Result<()> {
-    let names = LINKS.map(|(name, _)| name).into_iter().chain([OUTPUT_DIRECTORY]);
-    for link in names.map(|name| workspace.join(name)) {
+    for link in CONVENIENCE_SYMLINKS.map(|name| workspace.join(name)) {
         if link.is_symlink() {
             std::fs::remove_file(link)?;
         }
@@ -54,6 +55,13 @@ pub fn remove(workspace: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_knows_all_links() {
+        let mut names: Vec<_> = LINKS.map(|(name, _)| name).into_iter().collect();
+        names.insert(0, OUTPUT_DIRECTORY);
+        assert_eq!(names, CONVENIENCE_SYMLINKS);
+    }
 
     #[test]
     fn links_follow_the_configuration_and_spare_what_is_no_link() {

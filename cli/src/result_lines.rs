@@ -18,7 +18,7 @@ pub fn show_targets(built: &Built, request: &BuildRequest, console: &mut Console
                 let linked = linked.as_deref().unwrap_or_default();
                 console.print(&up_to_date(target, request, linked));
             }
-        } else {
+        } else if !outcome.interrupted {
             console.print(&format!("Target {} failed to build", target.label));
         }
     }

@@ -23,6 +23,10 @@ use crate::record_log::{self, RecordLog};
 /// The form of the rows; to be changed when [`Row`] is.
 const FORMAT: &str = "rbz file state 1";
 
+/// The symbolic links that a build makes in the workspace. They are no part of it: no directory
+/// counts as changed when they appear, and nothing is found through them.
+pub const CONVENIENCE_SYMLINKS: [&str; 3] = ["rbz-out", "rbz-bin", "rbz-testlogs"];
+
 /// What is at a path, links followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileStat {
@@ -222,13 +226,16 @@ impl FileState {
         })
     }
 
-    /// The entries of the directory at `path`.
+    /// The entries of the directory at `path`, without the [`CONVENIENCE_SYMLINKS`].
     pub fn list(&self, path: &Path) -> Result<Arc<Listing>, SharedError> {
         remembered(&self.listings, path, || {
             let mut entries = Vec::new();
             for (name, kind) in files::read_dir(path)? {
                 let Some(name) = files::utf8(&name) else { continue };
                 let is_symlink = kind == Kind::Symlink;
+                if is_symlink && CONVENIENCE_SYMLINKS.contains(&name) {
+                    continue;
+                }
                 let kind = match kind {
                     Kind::File { .. } => EntryKind::File,
                     Kind::Directory => EntryKind::Directory,
@@ -475,6 +482,17 @@ mod tests {
         fn wait(&self) {
             std::thread::sleep(std::time::Duration::from_millis(30));
         }
+    }
+
+    #[test]
+    fn the_links_that_a_build_makes_are_no_change_of_the_directory() {
+        let place = Place::new();
+        place.write("BUILD", "");
+        let before = place.session().list(place.dir.path()).unwrap().fingerprint;
+        std::os::unix::fs::symlink("/nowhere", place.path("rbz-bin")).unwrap();
+        assert_eq!(place.session().list(place.dir.path()).unwrap().fingerprint, before);
+        place.write("rbz-out/file", "a directory of this name is the user's own");
+        assert_ne!(place.session().list(place.dir.path()).unwrap().fingerprint, before);
     }
 
     #[test]

@@ -28,9 +28,11 @@ impl fmt::Debug for StarlarkLabel {
     }
 }
 
+// The label itself also where Bazel's `repr` would wrap it: `%s` and `format` show this form of
+// everything that is no string.
 impl fmt::Display for StarlarkLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Label(\"{}\")", self.0)
+        write!(f, "{}", self.0)
     }
 }
 

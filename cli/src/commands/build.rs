@@ -9,6 +9,7 @@ use rbz_engine::build::{
 };
 use rbz_engine::diagnostic::{Diagnostic, ErrorClass};
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
+use rbz_engine::event::TestStatus;
 use rbz_engine::failure::FailureCause;
 use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
@@ -384,7 +385,13 @@ pub fn finish(built: &Built, console: &mut Console) -> Result<(), CommandError> 
         console.message(Severity::Error, text);
         return Err(CommandError::already_reported(kind));
     }
-    console.message(Severity::Info, "Build completed successfully");
+    let failed = built.outcome.iter().flat_map(|outcome| &outcome.tests);
+    let failed = failed.filter(|test| test.status > TestStatus::Flaky).count();
+    let text = match failed {
+        0 => "Build completed successfully".to_owned(),
+        _ => format!("Build completed, {} FAILED", count(failed, "test")),
+    };
+    console.message(Severity::Info, &text);
     Ok(())
 }
 
