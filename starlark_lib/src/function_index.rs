@@ -23,11 +23,11 @@ pub struct FunctionIndex {
 }
 
 impl FunctionIndex {
-    /// Adds the functions of the module `label`.
-    pub fn add(&self, label: &Label, module: &FrozenModule) {
+    /// Adds the functions of the module `label`, private ones too: `names` are all its names.
+    pub fn add(&self, label: &Label, module: &FrozenModule, names: &[String]) {
         let mut by_name = self.by_name.write().unwrap_or_else(|poison| poison.into_inner());
-        for name in module.names() {
-            let Ok((value, _)) = module.get_any_visibility(name.as_str()) else { continue };
+        for name in names {
+            let Ok((value, _)) = module.get_any_visibility(name) else { continue };
             let Some(own_name) = value.value().function_name() else { continue };
             let name: Arc<str> = name.as_str().into();
             let known = by_name.entry(own_name.into()).or_default();

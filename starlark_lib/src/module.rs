@@ -219,7 +219,7 @@ impl Modules {
             stage: Stage::Module(ModuleStage { label: label.clone(), fingerprint }),
         };
         let globals = shared.globals(&label.package().repo)?;
-        let frozen = Module::with_temp_heap(|module| {
+        let (frozen, names) = Module::with_temp_heap(|module| {
             {
                 let mut eval = Evaluator::new(&module);
                 eval.extra = Some(&evaluation);
@@ -228,14 +228,18 @@ impl Modules {
                 eval.eval_module(ast, globals.of(FileKind::Bzl))
                     .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Bzl)))?;
             }
-            module.freeze().map_err(|error| {
+            // A frozen module no longer tells its private names.
+            let names = module.names_and_visibilities().map(|(name, _)| name.as_str().to_owned());
+            let names: Vec<String> = names.collect();
+            let frozen = module.freeze().map_err(|error| {
                 Box::new(Diagnostic::user(format!(
                     "`{label}` holds a value that cannot be kept: {}",
                     error.err_msg
                 )))
-            })
+            })?;
+            Ok::<_, Box<Diagnostic>>((frozen, names))
         })?;
-        shared.session.functions.add(label, &frozen);
+        shared.session.functions.add(label, &frozen, &names);
         Ok(LoadedModule {
             label: label.clone(),
             frozen,
