@@ -9,8 +9,9 @@
 
 (defun test-vector-pathname (ident)
   "The file of the test vectors for IDENT among the test's runfiles."
-  (format nil "../ironclad/testing/test-vectors/~a.testvec"
-          (substitute #\- #\/ (string-downcase ident))))
+  (sb-ext:parse-native-namestring
+   (format nil "../ironclad/testing/test-vectors/~a.testvec"
+           (substitute #\- #\/ (string-downcase ident)))))
 
 (defun run-tests ()
   "Run every test; true if all passed. The suite looks for its data beside its sources, which a

@@ -14,6 +14,12 @@ _TOOLS = [
     "unexpand", "uniq", "unlink", "wc", "which", "who", "whoami", "xargs", "yes", "zcat",
 ]
 
+# The locale that every action has in its environment.
+_TREES = ["/usr/lib/locale/C.utf8"]
+
+def _lines(paths):
+    return "".join(["        %r,\n" % path for path in paths])
+
 def _program_files(ctx, program):
     """A program at every path by which it may be called, and what it needs to start."""
     path = str(program)
@@ -61,8 +67,10 @@ system_files(
     name = "shell",
     srcs = [
 %s    ],
+    trees = [
+%s    ],
 )
-""" % "".join(["        %r,\n" % path for path in files]))
+""" % (_lines(files), _lines([tree for tree in _TREES if ctx.path(tree).exists])))
 
 shell_configure = repository_rule(
     implementation = _shell_configure_impl,

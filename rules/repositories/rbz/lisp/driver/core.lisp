@@ -184,18 +184,31 @@
   (sb-ext:disable-debugger))
 
 (defun precompile-generics ()
-  "Compute the dispatch of every generic function now, so that no program does it at its start."
-  (when (fboundp 'sb-pcl::make-final-dfun)
+  "Compute the dispatch of generic functions now, so that no program does it at its start."
+  (when (fboundp 'sb-pcl::make-final-dfun-internal)
     (do-all-symbols (symbol)
-      (dolist (name (list symbol (list 'setf symbol)))
-        (when (and (fboundp name)
-                   (not (and (symbolp name) (or (macro-function name) (special-operator-p name)))))
-          (let ((function (fdefinition name)))
-            (when (and (typep function 'standard-generic-function)
-                       (not (sb-int:system-package-p (symbol-package symbol))))
+      (unless (or (null (symbol-package symbol))
+                  (sb-int:system-package-p (symbol-package symbol)))
+        (dolist (name (list symbol (list 'setf symbol)))
+          (let ((function (generic-function-named name)))
+            (when (and function (precompilable-p function))
               (ignore-errors
                (multiple-value-call #'sb-pcl::update-dfun
                  function (sb-pcl::make-final-dfun-internal function))))))))))
+
+(defun generic-function-named (name)
+  "The generic function of NAME, or nil."
+  (let ((function (and (fboundp name)
+                       (not (and (symbolp name)
+                                 (or (macro-function name) (special-operator-p name))))
+                       (fdefinition name))))
+    (and (typep function 'standard-generic-function) function)))
+
+(defun precompilable-p (function)
+  "True of a generic function whose dispatch can be computed before its first call: accessors find
+their slots only in classes that have instances already."
+  (notany (lambda (method) (typep method 'sb-mop:standard-accessor-method))
+          (sb-mop:generic-function-methods function)))
 
 (defun save-core (path &key toplevel executable runtime-options compression)
   "Save the image at the native PATH and end. The same image gives the same bytes: address-space
