@@ -4,9 +4,11 @@ set -u
 here=lgrep
 failures=0
 
+input=/dev/null
+
 compare() {
-    expected=$(grep -P "$@" 2>/dev/null; echo "status $?")
-    actual=$("$here/lgrep" "$@" 2>/dev/null; echo "status $?")
+    expected=$(grep -P "$@" 2>/dev/null < "$input"; echo "status $?")
+    actual=$("$here/lgrep" "$@" 2>/dev/null < "$input"; echo "status $?")
     if [[ $expected != "$actual" ]]; then
         echo "not the same: $*"
         diff <(echo "$expected") <(echo "$actual")
@@ -25,5 +27,6 @@ done
 compare -n -- Pussy "$poem" "$here/agrees-with-grep.sh"
 compare -- Pussy "$poem" "$here/no-such-file"
 compare -- '(' "$poem"
-compare -i -- OWL < "$poem"
+input=$poem
+compare -i -- OWL
 exit $((failures > 0))
