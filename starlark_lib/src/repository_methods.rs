@@ -3,6 +3,7 @@
 #![allow(non_snake_case, reason = "some arguments have Bazel's old names")]
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -88,6 +89,11 @@ fn which(name: &str, stage: &RepositoryStage) -> anyhow::Result<Option<PathBuf>>
     let search = stage.variable("PATH").unwrap_or_default();
     for directory in search.split(':').filter(|directory| directory.starts_with('/')) {
         let path = Path::new(directory).join(name);
+        // A directory of PATH that this user may not enter has no programs for them.
+        let barred = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        if path.symlink_metadata().is_err_and(barred) {
+            continue;
+        }
         let kind = stage.tree().kind(&path)?;
         let runs =
             || path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
