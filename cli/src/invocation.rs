@@ -38,7 +38,7 @@ impl Invocation {
         let mut reader = OptionReader::new(words, &startup_specs, Origin::CommandLine);
         let mut given_startup = Vec::new();
         let mut command = None;
-        while let Some(word) = reader.next() {
+        for word in reader.by_ref() {
             match word {
                 Word::Option(option) => given_startup.push(option),
                 Word::Residue(word) => {

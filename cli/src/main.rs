@@ -52,7 +52,9 @@ fn main() -> ExitCode {
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-        let reason = panic.payload_as_str().unwrap_or("unknown reason");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let reason = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
         eprintln!(
             "ERROR: internal error{place}: {reason}\n\
              hint: this is a fault of rbz; please report it with what you did"

@@ -386,7 +386,7 @@ mod tests {
         ] {
             assert_eq!(
                 split_words(line).as_deref(),
-                Ok(&words.to_vec().into_iter().map(String::from).collect::<Vec<_>>()[..]),
+                Ok(&words.iter().copied().map(String::from).collect::<Vec<_>>()[..]),
                 "{line}"
             );
         }
