@@ -17,7 +17,7 @@ pub fn check() -> Result<()> {
 /// Every test, with `arguments` for `cargo test`.
 pub fn test(arguments: &[String]) -> Result<()> {
     // The integration tests run the program itself, which cargo does not build for them.
-    run(cargo(&["build", "--package", "rbz"]))?;
+    run(cargo(&["build", "--workspace"]))?;
     let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
     test.args(arguments);
     run(test)
