@@ -1,6 +1,7 @@
 //! Tests of analysis: workspaces with rules, and the plans they make.
 
-use crate::analysis_fixture::Fixture;
+use crate::analysis_fixture::{Fixture, request, shown};
+use crate::session::{AnalysisRequest, ConfigurationOptions, TestFilters};
 
 const COPY: &str = r#"
 CopyInfo = provider(fields = {"names": "depset of names"})
@@ -50,4 +51,581 @@ fn a_rule_makes_actions() {
     Copy: /bin/sh -c cat "$@"  --out BIN/a/y.txt {BIN/a/x.txt} | /bin/sh /lib/libc.so BIN/a/x.txt -> BIN/a/y.txt
     //a:y (copy) = a/y.txt
     "#);
+}
+
+const CC_RULES: &str = r#"
+def _impl(ctx):
+    return []
+
+thing = rule(implementation = _impl, attrs = {"deps": attr.label_list()})
+"#;
+
+/// A rule whose implementation has this body, as `r`, and a target `//a:x` of it.
+fn rule(body: &str, attrs: &str, target: &str) -> Fixture {
+    let body = body.trim_end().replace('\n', "\n    ");
+    let bzl = format!("P = provider(fields = [\"a\", \"b\"])\n\ndef top(x):\n    return \"top:\" + str(x)\n\ndef _impl(ctx):\n    {body}\n\nr = rule(implementation = _impl, attrs = {{{attrs}}})\nrt = rule(implementation = _impl, attrs = {{{attrs}}}, test = True)\nrx = rule(implementation = _impl, attrs = {{{attrs}}}, executable = True)\n");
+    let build = format!("load(\":r.bzl\", \"r\", \"rt\", \"rx\")\n{target}\n");
+    Fixture::new(&[("a/r.bzl", &bzl), ("a/BUILD", &build), ("a/f.txt", "text")])
+}
+
+const X: &str = "r(name = \"x\")";
+
+#[test]
+fn files_have_bazels_paths() {
+    let fixture = rule(
+        r#"
+s = ctx.file.src
+o = ctx.actions.declare_file("d/o.tar.gz")
+t = ctx.actions.declare_directory("tree")
+l = ctx.actions.declare_symlink("link")
+b = ctx.actions.declare_file("beside", sibling = o)
+lines = []
+for f in [s, o, t, l, b]:
+    lines.append(" ".join([f.path, f.short_path, f.basename, f.dirname, f.extension, f.root.path, str(f.owner), str(f.is_source), str(f.is_directory), str(f.is_symlink)]))
+lines.append(str(s) + str(o) + str({o: 1}[o]) + str(o == o) + str(o < s) + str(sorted([s, o])))
+lines.append(ctx.bin_dir.path + " " + ctx.label.name + " " + str(ctx.label) + " " + ctx.workspace_name + " " + ctx.build_file_path)
+ctx.actions.write(o, "\n".join(lines))
+ctx.actions.run_shell(outputs = [t, b], command = "x")
+ctx.actions.symlink(output = l, target_path = "../else")
+return [DefaultInfo(files = depset([o, t, l, b]))]"#,
+        "\"src\": attr.label(allow_single_file = True)",
+        "r(name = \"x\", src = \"f.txt\")",
+    );
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]).replace("\\n", "\n"), @"");
+}
+
+#[test]
+fn every_way_to_add_arguments() {
+    let fixture = rule(
+        r#"
+o = ctx.actions.declare_file("o")
+args = ctx.actions.args()
+args.add("one").add("--two", 2).add("--file", o, format = "=%s").add(ctx.label)
+args.add_all(["a", "b"])
+args.add_all("--list", ["a", o], format_each = "-%s", before_each = "-b", terminate_with = "end", uniquify = True)
+args.add_all(depset(["d"], transitive = [depset(["e"])]), map_each = top)
+args.add_joined("--joined", depset(["x", "y"]), join_with = ":", format_joined = "<%s>")
+args.add_all([1, 2], map_each = lambda x: [str(x), str(x + 1)] if x == 1 else None, allow_closure = True)
+args.use_param_file("@%s", use_always = True)
+args.set_param_file_format("multiline")
+ctx.actions.run(
+    outputs = [o],
+    executable = "/usr/bin/prog",
+    arguments = ["first", args],
+    env = {"A": "b"},
+    execution_requirements = {"no-cache": ""},
+    progress_message = "Doing %{label} to %{output}",
+    mnemonic = "Do",
+)
+return [DefaultInfo(files = depset([o]))]"#,
+        "",
+        "r(name = \"x\", tags = [\"no-sandbox\", \"mine\"])",
+    );
+    let analysis = fixture.analyze(&["//a:x"]);
+    insta::assert_snapshot!(shown(&analysis), @"");
+    let action = analysis.plan.action(analysis.plan.ids().next().unwrap());
+    insta::assert_debug_snapshot!(action.kind, @"");
+    assert_eq!(
+        action.progress_message.as_deref(),
+        Some("Doing //a:x to rbz-out/k8-fastbuild/bin/a/o")
+    );
+}
+
+#[test]
+fn templates_writes_and_links() {
+    let fixture = rule(
+        r#"
+o = [ctx.actions.declare_file("o%d" % i) for i in range(4)]
+args = ctx.actions.args()
+args.add_all(["x", "y"])
+ctx.actions.write(o[0], args, is_executable = True)
+ctx.actions.expand_template(template = ctx.file.src, output = o[1], substitutions = {"a": "b"},
+    computed_substitutions = ctx.actions.template_dict().add("k", "v").add_joined("j", depset([1, 2]), join_with = ",", map_each = top))
+ctx.actions.symlink(output = o[2], target_file = o[0], is_executable = True)
+ctx.actions.write(output = o[3], content = ctx.expand_location("$(location :f.txt)") + ctx.expand_make_variables("cmd", "$(BINDIR) $(ME)", {"ME": "you"}) + str(ctx.tokenize("a 'b c'")))
+ctx.actions.do_nothing(mnemonic = "Nothing", inputs = o)
+return DefaultInfo(files = depset(o))"#,
+        "\"src\": attr.label(allow_single_file = True)",
+        "r(name = \"x\", src = \"f.txt\")",
+    );
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @"");
+}
+
+#[test]
+fn a_program_has_runfiles_arguments_and_environment() {
+    let fixture = Fixture::new(&[
+        (
+            "a/r.bzl",
+            r#"
+def _impl(ctx):
+    program = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(program, "", is_executable = True)
+    runfiles = ctx.runfiles(
+        files = ctx.files.data,
+        symlinks = {"link/f": ctx.files.data[0]},
+        root_symlinks = {"top": ctx.files.data[0]},
+    ).merge(ctx.runfiles(collect_default = True)).merge_all([])
+    return [
+        DefaultInfo(executable = program, runfiles = runfiles),
+        RunEnvironmentInfo({"B": "2"}, ["HOME"]),
+        testing.ExecutionInfo({"requires-network": ""}),
+    ]
+
+t = rule(implementation = _impl, test = True, attrs = {"data": attr.label_list(allow_files = True)})
+
+def _user(ctx):
+    out = ctx.actions.declare_file("used")
+    ctx.actions.run(outputs = [out], executable = ctx.executable._tool, tools = [ctx.attr._tool[DefaultInfo].files_to_run])
+    return [DefaultInfo(files = depset([out]))]
+
+user = rule(implementation = _user, attrs = {"_tool": attr.label(executable = True, cfg = "exec", default = "//a:t")})
+"#,
+        ),
+        (
+            "a/BUILD",
+            "load(\":r.bzl\", \"t\", \"user\")\nt(name = \"t\", data = [\"f.txt\"], args = [\"$(location f.txt) 'b c'\", \"$(COMPILATION_MODE)\"], env = {\"A\": \"$(rootpath f.txt)\"}, size = \"small\", flaky = True, shard_count = 3)\nuser(name = \"user\", testonly = True)\n",
+        ),
+        ("a/f.txt", ""),
+    ]);
+    insta::assert_snapshot!(fixture.plan(&["//a:user"]), @"");
+    let analysis = fixture.analyze(&["//a:t"]);
+    let target = &analysis.plan.requested[0];
+    let program = target.executable.as_ref().unwrap();
+    insta::assert_debug_snapshot!((&program.args, &program.env, &program.inherited_env), @"");
+    insta::assert_debug_snapshot!(target.test.as_ref().unwrap(), @"");
+}
+
+#[test]
+fn providers_carry_plain_data_and_functions_by_name() {
+    let fixture = Fixture::new(&[
+        (
+            "a/r.bzl",
+            r#"
+load(":other.bzl", "shout")
+
+P, _raw = provider(doc = "d", fields = {"value": "v", "call": "c"}, init = lambda value: {"value": value, "call": shout})
+
+def _make(ctx):
+    return [P(value = struct(list = [1, 1 << 70, 1.5, None, True], dict = {"k": ("t",)}, label = ctx.label))]
+
+def _use(ctx):
+    out = ctx.actions.declare_file("o")
+    p = ctx.attr.dep[P]
+    text = [str(p.value), p.call("hey"), str(hasattr(p, "value")), str(P in ctx.attr.dep), str(DefaultInfo in ctx.attr.dep), str(p.value.list[1] == 1 << 70), str(ctx.attr.dep), str(P)]
+    ctx.actions.write(out, " ".join(text))
+    return [DefaultInfo(files = depset([out])), OutputGroupInfo(extra = [out], more = depset())]
+
+make = rule(implementation = _make, provides = [P])
+use = rule(implementation = _use, attrs = {"dep": attr.label(providers = [[P]])})
+"#,
+        ),
+        ("a/other.bzl", "def shout(x):\n    return x.upper() + \"!\"\n"),
+        ("a/BUILD", "load(\":r.bzl\", \"make\", \"use\")\nmake(name = \"m\")\nuse(name = \"x\", dep = \":m\")\n"),
+    ]);
+    let analysis = fixture.analyze(&["//a:x"]);
+    insta::assert_snapshot!(shown(&analysis), @"");
+    let groups: Vec<&str> = analysis.plan.requested[0].output_groups.keys().map(|name| &**name).collect();
+    assert_eq!(groups, ["extra", "more"]);
+}
+
+#[test]
+fn what_cannot_be_kept_in_a_provider_is_refused_where_it_is_made() {
+    for (value, error) in [
+        ("lambda: 1", "the function `lambda`"),
+        ("ctx", "a value of type `ctx`"),
+        ("struct(f = [ctx.actions])", "a value of type `actions`"),
+        ("len", "`len`"),
+    ] {
+        let fixture = rule(&format!("return [P(a = {value})]"), "", X);
+        let errors = fixture.errors(&["//a:x"]);
+        assert!(errors.contains(error) && errors.contains("a/r.bzl:7:13"), "{errors}");
+    }
+    let nested = "def inner():\n    return ctx\nreturn [P(a = [0, {\"k\": inner}])]";
+    insta::assert_snapshot!(rule(nested, "", X).errors(&["//a:x"]), @"");
+}
+
+#[test]
+fn mistakes_in_an_implementation() {
+    let error = |body: &str| rule(body, "\"deps\": attr.label_list()", X).errors(&["//a:x"]);
+    insta::assert_snapshot!(error("return [P(c = 1)]"), @"");
+    insta::assert_snapshot!(error("return 3"), @"");
+    insta::assert_snapshot!(error("return [P(a = 1), P(a = 2)]"), @"");
+    insta::assert_snapshot!(error("ctx.actions.declare_file(\"o\")"), @"");
+    insta::assert_snapshot!(error("ctx.actions.declare_file(\"../o\")"), @"");
+    insta::assert_snapshot!(
+        error("o = ctx.actions.declare_file(\"o\")\nctx.actions.write(o, \"\")\nctx.actions.write(o, \"\")"),
+        @""
+    );
+    insta::assert_snapshot!(error("ctx.actions.run(outputs = [], executable = \"/x\")"), @"");
+    insta::assert_snapshot!(error("ctx.actions.run_shell(outputs = [\"o\"], command = \"\")"), @"");
+    insta::assert_snapshot!(
+        error("ctx.actions.run(outputs = [], executable = \"/x\", unused_inputs_list = ctx)"),
+        @""
+    );
+    insta::assert_snapshot!(error("return [DefaultInfo(files = [])]"), @"");
+    insta::assert_snapshot!(error("return [DefaultInfo(file = [])]"), @"");
+    insta::assert_snapshot!(error("ctx.attr.depz"), @"");
+    insta::assert_snapshot!(error("depset([[1]])"), @"");
+    insta::assert_snapshot!(error("depset([1, \"a\"])"), @"");
+    insta::assert_snapshot!(error("depset(depset())"), @"");
+    insta::assert_snapshot!(
+        error("depset(transitive = [depset([1], order = \"preorder\")], order = \"postorder\")"),
+        @""
+    );
+    insta::assert_snapshot!(error("ctx.actions.args().add([1])"), @"");
+    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], map_each = lambda x: x)"), @"");
+    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], format_each = \"x\")"), @"");
+    insta::assert_snapshot!(error("fail(\"no\", \"way\")"), @"");
+}
+
+#[test]
+fn a_context_is_dead_after_its_rule() {
+    let fixture = Fixture::new(&[
+        (
+            "a/r.bzl",
+            "def _impl(ctx):\n    return [DefaultInfo(), 1 // 0]\n\nr = rule(implementation = _impl)\n",
+        ),
+        ("a/BUILD", "load(\":r.bzl\", \"r\")\nr(name = \"x\")\n"),
+    ]);
+    insta::assert_snapshot!(fixture.errors(&["//a:x"]), @"");
+}
+
+#[test]
+fn a_dependency_must_be_what_its_attribute_asks_for() {
+    let error = |attrs: &str, target: &str| rule("return []", attrs, target).errors(&["//a:x"]);
+    insta::assert_snapshot!(
+        error("\"deps\": attr.label_list(providers = [P])", "r(name = \"x\", deps = [\":y\"])\nr(name = \"y\")"),
+        @""
+    );
+    insta::assert_snapshot!(
+        error("\"srcs\": attr.label_list(allow_files = [\".lisp\"])", "r(name = \"x\", srcs = [\"f.txt\"])"),
+        @""
+    );
+    insta::assert_snapshot!(
+        error("\"deps\": attr.label_list()", "r(name = \"x\", deps = [\"f.txt\"])"),
+        @""
+    );
+    insta::assert_snapshot!(
+        error("\"src\": attr.label(allow_single_file = True)", "r(name = \"x\", src = \":y\")\nr(name = \"y\")"),
+        @""
+    );
+    insta::assert_snapshot!(
+        error("\"t\": attr.label(executable = True, cfg = \"exec\")", "r(name = \"x\", t = \":y\")\nr(name = \"y\")"),
+        @""
+    );
+}
+
+#[test]
+fn who_may_depend_on_whom() {
+    let fixture = Fixture::new(&[
+        ("a/r.bzl", CC_RULES),
+        (
+            "a/BUILD",
+            "load(\":r.bzl\", \"thing\")\nthing(name = \"private\")\nthing(name = \"friend\", visibility = [\":friends\"])\npackage_group(name = \"friends\", packages = [\"//c/...\", \"-//c/d\"])\nthing(name = \"test_only\", testonly = True, visibility = [\"//visibility:public\"])\n",
+        ),
+        (
+            "c/BUILD",
+            "load(\"//a:r.bzl\", \"thing\")\nthing(name = \"ok\", deps = [\"//a:friend\"])\nthing(name = \"no\", deps = [\"//a:private\"])\nthing(name = \"prod\", deps = [\"//a:test_only\"])\nthing(name = \"missing\", deps = [\"//a:privat\"])\nthing(name = \"nowhere\", deps = [\"//z:y\"])\n",
+        ),
+        ("c/d/BUILD", "load(\"//a:r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\"//a:friend\"])\n"),
+    ]);
+    assert_eq!(fixture.plan(&["//c:ok"]), "//c:ok (thing) = ");
+    insta::assert_snapshot!(fixture.errors(&["//c:no"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//c/d:x"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//c:prod"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//c:missing"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//c:nowhere"]), @"");
+}
+
+#[test]
+fn cycles_are_told_with_every_step() {
+    let fixture = Fixture::new(&[
+        ("a/r.bzl", CC_RULES),
+        (
+            "a/BUILD",
+            "load(\":r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\":y\"])\nthing(name = \"y\", deps = [\":z\"])\nthing(name = \"z\", deps = [\":x\"])\nthing(name = \"self\", deps = [\":self\"])\nalias(name = \"al\", actual = \":al\")\nthing(name = \"above\", deps = [\":x\"])\n",
+        ),
+    ]);
+    insta::assert_snapshot!(fixture.errors(&["//a:above"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:self"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:al"]), @"");
+}
+
+const SELECT_BUILD: &str = r#"
+load(":r.bzl", "show")
+load(":flags.bzl", "flag")
+
+flag(name = "color", build_setting_default = "red", visibility = ["//visibility:public"])
+config_setting(name = "opt", values = {"compilation_mode": "opt"})
+config_setting(name = "opt_fast", values = {"compilation_mode": "opt"}, define_values = {"fast": "1"})
+config_setting(name = "blue", flag_values = {":color": "blue"})
+config_setting(name = "linux", constraint_values = ["//platforms:linux"])
+config_setting(name = "mac", constraint_values = ["//platforms:mac"])
+alias(name = "blue_alias", actual = ":blue")
+show(name = "x", words = ["always"] + select({
+    ":opt": ["opt"],
+    ":opt_fast": ["opt_fast"],
+    ":blue_alias": ["blue"],
+    ":mac": ["mac"],
+    "//conditions:default": ["none"],
+}) + select({":linux": ["linux"]}))
+show(name = "nothing", words = select({":opt": ["opt"], ":blue": ["x"], ":mac": ["m"]}, no_match_error = "choose one"))
+show(name = "both", words = select({":opt": ["opt"], ":blue": ["blue"]}))
+show(name = "none", words = select({":opt": None, "//conditions:default": ["d"]}))
+"#;
+
+fn select_fixture() -> Fixture {
+    Fixture::new(&[
+        (
+            "a/r.bzl",
+            "def _impl(ctx):\n    o = ctx.actions.declare_file(ctx.label.name)\n    ctx.actions.write(o, \" \".join(ctx.attr.words))\n    return [DefaultInfo(files = depset([o]))]\n\nshow = rule(implementation = _impl, attrs = {\"words\": attr.string_list(default = [\"default\"])})\n",
+        ),
+        (
+            "a/flags.bzl",
+            "def _impl(ctx):\n    return []\n\nflag = rule(implementation = _impl, build_setting = config.string(flag = True))\n",
+        ),
+        ("a/BUILD", SELECT_BUILD),
+        (
+            "platforms/BUILD",
+            "constraint_setting(name = \"os\")\nconstraint_value(name = \"linux\", constraint_setting = \":os\", visibility = [\"//visibility:public\"])\nconstraint_value(name = \"mac\", constraint_setting = \":os\", visibility = [\"//visibility:public\"])\n",
+        ),
+    ])
+}
+
+fn with_options(pattern: &str, change: impl FnOnce(&mut ConfigurationOptions)) -> AnalysisRequest {
+    let mut request = request(&[pattern]);
+    change(&mut request.options);
+    request
+}
+
+#[test]
+fn a_select_chooses_by_the_configuration() {
+    let fixture = select_fixture();
+    let words = |request: &AnalysisRequest| shown(&fixture.request(request)).lines().next().unwrap_or_default().to_owned();
+    insta::assert_snapshot!(words(&with_options("//a:x", |_| {})), @"");
+    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.compilation_mode = "opt".into())), @"");
+    insta::assert_snapshot!(words(&with_options("//a:x", |o| {
+        o.compilation_mode = "opt".into();
+        o.defines.insert("fast".into(), "1".into());
+    })), @"");
+    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.flags.push(("//a:color".into(), "blue".into())))), @"");
+    insta::assert_snapshot!(words(&with_options("//a:none", |o| o.compilation_mode = "opt".into())), @"");
+}
+
+#[test]
+fn a_select_that_cannot_choose_says_what_it_asked_for() {
+    let fixture = select_fixture();
+    insta::assert_snapshot!(fixture.errors(&["//a:nothing"]), @"");
+    let both = with_options("//a:both", |o| {
+        o.compilation_mode = "opt".into();
+        o.flags.push(("//a:color".into(), "blue".into()));
+    });
+    insta::assert_snapshot!(fixture.request(&both).errors[0], @"");
+}
+
+#[test]
+fn flags_of_the_command_line_are_checked() {
+    let fixture = select_fixture();
+    let error = |flag: &str| {
+        let request = with_options("//a:x", |o| o.flags.push((flag.into(), "v".into())));
+        fixture.request(&request).errors[0].to_string()
+    };
+    insta::assert_snapshot!(error("//a:colour"), @"");
+    insta::assert_snapshot!(error("//a:x"), @"");
+    let request = with_options("//a:x", |o| o.compilation_mode = "fast".into());
+    insta::assert_snapshot!(fixture.request(&request).errors[0], @"");
+}
+
+#[test]
+fn transitions_move_targets_to_other_directories() {
+    let fixture = Fixture::new(&[
+        (
+            "a/r.bzl",
+            r#"
+def _opt(settings, attr):
+    return {"//command_line_option:compilation_mode": "opt", "//a:color": settings["//a:color"] + "der"}
+
+opt = transition(implementation = _opt, inputs = ["//a:color"], outputs = ["//command_line_option:compilation_mode", "//a:color"])
+back = transition(implementation = lambda settings, attr: {"//a:color": "red"}, inputs = [], outputs = ["//a:color"])
+
+def _bad(settings, attr):
+    return [{"//a:color": "x"}, {"//a:color": "y"}]
+
+bad = transition(implementation = _bad, inputs = [], outputs = ["//a:color"])
+
+def _impl(ctx):
+    o = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(o, ctx.var["COMPILATION_MODE"] + str(ctx.attr.dep))
+    return [DefaultInfo(files = depset([o], transitive = [d.files for d in ctx.attr.dep]))]
+
+def _plain(ctx):
+    return _impl(ctx)
+
+r = rule(implementation = _impl, attrs = {"dep": attr.label_list(cfg = opt)})
+plain = rule(implementation = _impl, attrs = {"dep": attr.label_list()})
+self = rule(implementation = _impl, attrs = {"dep": attr.label_list()}, cfg = opt)
+split = rule(implementation = _impl, attrs = {"dep": attr.label_list(cfg = bad)})
+reset = rule(implementation = _impl, attrs = {"dep": attr.label_list(cfg = back)})
+
+def _flag(ctx):
+    return []
+
+flag = rule(implementation = _flag, build_setting = config.string())
+"#,
+        ),
+        (
+            "a/BUILD",
+            "load(\":r.bzl\", \"r\", \"plain\", \"self\", \"split\", \"reset\", \"flag\")\nflag(name = \"color\", build_setting_default = \"red\")\nr(name = \"x\", dep = [\":y\"])\nplain(name = \"y\")\nself(name = \"s\")\nsplit(name = \"bad\", dep = [\":y\"])\nreset(name = \"same\", dep = [\":y\"])\n",
+        ),
+    ]);
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:s"]), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:same"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"");
+}
+
+#[test]
+fn two_targets_cannot_write_one_file() {
+    let fixture = rule(
+        "o = ctx.actions.declare_file(\"o\")\nctx.actions.write(o, ctx.label.name)\nreturn [DefaultInfo(files = depset([o]))]",
+        "",
+        "r(name = \"x\")\nr(name = \"y\")",
+    );
+    insta::assert_snapshot!(fixture.errors(&["//a:all"]), @"");
+}
+
+#[test]
+fn suites_stand_for_their_tests() {
+    let fixture = rule(
+        "ctx.actions.write(ctx.outputs.executable, \"\")",
+        "",
+        "rt(name = \"t1\", tags = [\"fast\"])\nrt(name = \"t2\", size = \"large\")\nrt(name = \"t3\", tags = [\"manual\"])\nrx(name = \"x\")\ntest_suite(name = \"all_tests\")\ntest_suite(name = \"fast\", tags = [\"fast\"])\ntest_suite(name = \"nested\", tests = [\":fast\", \":t2\"])\n",
+    );
+    let names = |request: &AnalysisRequest| {
+        let analysis = fixture.request(request);
+        assert_eq!(analysis.errors, []);
+        let names = analysis.plan.requested.iter().map(|target| target.label.name().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&request(&["//a:all_tests"])), "t1 t2");
+    assert_eq!(names(&request(&["//a:fast"])), "t1");
+    assert_eq!(names(&request(&["//a:nested"])), "t1 t2");
+    assert_eq!(names(&request(&["//a:all"])), "t1 t2 x");
+    let tests = |filters: TestFilters| AnalysisRequest {
+        tests: Some(filters),
+        build_tests_only: true,
+        ..request(&["//..."])
+    };
+    assert_eq!(names(&tests(TestFilters::default())), "t1 t2");
+    let large = TestFilters { sizes: vec!["large".into()], ..TestFilters::default() };
+    assert_eq!(names(&tests(large)), "t2");
+    let slow = TestFilters { without_tags: vec!["fast".into()], ..TestFilters::default() };
+    assert_eq!(names(&tests(slow)), "t2");
+}
+
+#[test]
+fn with_keep_going_the_rest_is_analysed() {
+    let fixture = rule(
+        "if ctx.label.name == \"bad\":\n    fail(\"bad\")\no = ctx.actions.declare_file(ctx.label.name)\nctx.actions.write(o, \"\")\nreturn [DefaultInfo(files = depset([o]))]",
+        "\"deps\": attr.label_list()",
+        "r(name = \"bad\")\nr(name = \"above\", deps = [\":bad\"])\nr(name = \"good\")",
+    );
+    let analysis = fixture.request(&AnalysisRequest { keep_going: true, ..request(&["//a:all"]) });
+    assert_eq!(analysis.errors.len(), 1);
+    let names: Vec<&str> = analysis.plan.requested.iter().map(|target| target.label.name()).collect();
+    assert_eq!(names, ["good"]);
+    let analysis = fixture.analyze(&["//a:all"]);
+    assert!(analysis.plan.requested.is_empty() && analysis.errors.len() == 1);
+}
+
+#[test]
+fn what_did_not_change_is_not_evaluated_again() {
+    let files = |fixture: &Fixture, text: &str| fixture.write("a/BUILD", &format!("load(\":r.bzl\", \"r\")\n{text}"));
+    let fixture = rule(
+        "o = ctx.actions.declare_file(ctx.label.name)\nctx.actions.write(o, ctx.var.get(\"D\", \"\") if ctx.label.name == \"y\" else \"\")\nreturn [DefaultInfo(files = depset([o])), P(a = depset([o], transitive = [d[P].a for d in ctx.attr.deps]), b = top)]",
+        "\"deps\": attr.label_list()",
+        "",
+    );
+    files(&fixture, "r(name = \"x\")\nr(name = \"y\", deps = [\":x\"])\n");
+    let count = |request: &AnalysisRequest| {
+        let analysis = fixture.request(request);
+        assert_eq!(analysis.errors, []);
+        (analysis.evaluated, shown(&analysis))
+    };
+    let first = count(&request(&["//a:all"]));
+    assert_eq!(first.0, 2);
+    let second = count(&request(&["//a:y"]));
+    assert_eq!(second.0, 0);
+    let defined = with_options("//a:y", |o| {
+        o.defines.insert("D".into(), "d".into());
+    });
+    let third = count(&defined);
+    assert_eq!(third.0, 1);
+    assert!(third.1.contains("\"d\""), "{}", third.1);
+    files(&fixture, "r(name = \"x\", tags = [\"t\"])\nr(name = \"y\", deps = [\":x\"])\n");
+    // The providers of `x` are what they were, so `y` is not concerned.
+    assert_eq!(count(&defined).0, 1);
+    assert_eq!(count(&request(&["//a:all"])).1, first.1);
+}
+
+#[test]
+fn fifty_thousand_targets_in_a_row() {
+    let mut build = "load(\":r.bzl\", \"r\")\nr(name = \"t0\")\n".to_owned();
+    for number in 1..50_000 {
+        build.push_str(&format!("r(name = \"t{number}\", deps = [\":t{}\"])\n", number - 1));
+    }
+    let fixture = rule(
+        "return [P(a = depset([ctx.label.name], transitive = [d[P].a for d in ctx.attr.deps]))]",
+        "\"deps\": attr.label_list()",
+        "",
+    );
+    fixture.write("a/BUILD", &build);
+    let analysis = fixture.analyze(&["//a:t49999"]);
+    assert_eq!(analysis.errors, []);
+    // The shell's target is one of them.
+    assert_eq!(analysis.targets, 50_001);
+}
+
+#[test]
+fn system_files_are_named_by_absolute_paths() {
+    let fixture = Fixture::new(&[(
+        "a/BUILD",
+        "system_files(name = \"x\", srcs = [\"/bin/sh\"], trees = [\"/usr/lib/sbcl\"])\nsystem_files(name = \"bad\", srcs = [\"bin/../sh\"])\n",
+    )]);
+    let analysis = fixture.analyze(&["//a:x"]);
+    insta::assert_debug_snapshot!(analysis.plan.requested[0].files.to_files(), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"");
+}
+
+#[test]
+fn settings_and_configuration_are_there() {
+    let fixture = rule(
+        r#"
+o = ctx.actions.declare_file("o")
+c = ctx.configuration
+ctx.actions.write(o, str([ctx.features, ctx.disabled_features, c.coverage_enabled, c.stamp_binaries(), ctx.coverage_instrumented(), sorted(ctx.var.keys()), ctx.attr.name, ctx.attr.tags]))
+info = coverage_common.instrumented_files_info(ctx, source_attributes = ["srcs"], extensions = ["txt"])
+return [DefaultInfo(files = depset([o])), info, OutputGroupInfo(instrumented = info.instrumented_files)]"#,
+        "\"srcs\": attr.label_list(allow_files = True)",
+        "r(name = \"x\", srcs = [\"f.txt\"], features = [\"a\", \"-b\"])",
+    );
+    let request = with_options("//a:x", |o| {
+        o.features = vec!["b".into(), "c".into()];
+        o.collect_code_coverage = true;
+        o.stamp = true;
+        o.defines.insert("D".into(), "1".into());
+    });
+    let analysis = fixture.request(&request);
+    insta::assert_snapshot!(shown(&analysis), @"");
+    assert_eq!(analysis.plan.requested[0].output_groups["instrumented"].to_files().len(), 1);
+}
+
+#[test]
+fn outputs_that_attributes_declare_must_be_written() {
+    let attrs = "\"out\": attr.output(), \"outs\": attr.output_list()";
+    let target = "r(name = \"x\", out = \"o.txt\", outs = [\"p\", \"q\"])";
+    let body = "for o in [ctx.outputs.out] + ctx.outputs.outs:\n    ctx.actions.write(o, str(ctx.attr.out))";
+    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:x"]), @"");
+    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:q"]), @"");
+    insta::assert_snapshot!(rule("return []", attrs, target).errors(&["//a:x"]), @"");
 }
