@@ -344,11 +344,25 @@ impl SavedDepsets {
     }
 }
 
-fn encode_noting_depsets(data: &impl Serialize) -> Result<(Vec<u8>, Vec<Depset>), postcard::Error> {
+/// Encodes data and lists the depsets that it mentions, of which only the fingerprint is written.
+pub(crate) fn encode_noting_depsets(
+    data: &impl Serialize,
+) -> Result<(Vec<u8>, Vec<Depset>), postcard::Error> {
     WRITING.set(Some(Vec::new()));
     let encoded = postcard::to_stdvec(data);
     let mentioned = WRITING.take().unwrap_or_default();
     Ok((encoded?, mentioned))
+}
+
+/// Runs `decode`, for which the depsets in `known` are there.
+pub(crate) fn with_known_depsets<R>(
+    known: &mut HashMap<Fingerprint, Depset>,
+    decode: impl FnOnce() -> R,
+) -> R {
+    READING.set(std::mem::take(known));
+    let result = decode();
+    *known = READING.take();
+    result
 }
 
 fn decode_nodes(nodes: &[(Order, Vec<u8>, Vec<Fingerprint>)]) -> Result<(), postcard::Error> {

@@ -12,6 +12,7 @@ pub mod build;
 mod build_tests;
 pub mod command_line;
 pub mod depset;
+pub mod depset_log;
 pub mod diagnostic;
 pub mod digest;
 pub mod dynamic_libraries;

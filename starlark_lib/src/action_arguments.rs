@@ -15,11 +15,14 @@ use crate::builtin_providers::FilesToRun;
 use crate::depset_value::DepsetValue;
 use crate::file_value::FileValue;
 use crate::provider_value::ProviderInstanceValue;
+use crate::value_repr::with_article;
 
 /// An error about the argument called `name`.
 pub fn wrong(name: &str, expected: &str, value: Value) -> Diagnostic {
-    let mut error =
-        Diagnostic::user(format!("`{name}` must be {expected}, not a {}", value.get_type()));
+    let mut error = Diagnostic::user(format!(
+        "`{name}` must be {expected}, not {}",
+        with_article(value.get_type())
+    ));
     if value.get_type() == "Target" && expected.contains("file") {
         error = error.hint("the files of a target are `target[DefaultInfo].files`");
     }
@@ -74,8 +77,8 @@ fn check_files(name: &str, depset: &Depset) -> Result<(), Diagnostic> {
     match depset.direct().iter().find(|item| !matches!(item, Plain::File(_))) {
         None => Ok(()),
         Some(item) => Err(Diagnostic::user(format!(
-            "`{name}` must be a depset of files, but holds a {}",
-            item.type_name()
+            "`{name}` must be a depset of files, but holds {}",
+            with_article(item.type_name())
         ))),
     }
 }

@@ -63,7 +63,9 @@ thing = rule(implementation = _impl, attrs = {"deps": attr.label_list()})
 /// A rule whose implementation has this body, as `r`, and a target `//a:x` of it.
 fn rule(body: &str, attrs: &str, target: &str) -> Fixture {
     let body = body.trim_end().replace('\n', "\n    ");
-    let bzl = format!("P = provider(fields = [\"a\", \"b\"])\n\ndef top(x):\n    return \"top:\" + str(x)\n\ndef _impl(ctx):\n    {body}\n\nr = rule(implementation = _impl, attrs = {{{attrs}}})\nrt = rule(implementation = _impl, attrs = {{{attrs}}}, test = True)\nrx = rule(implementation = _impl, attrs = {{{attrs}}}, executable = True)\n");
+    let bzl = format!(
+        "P = provider(fields = [\"a\", \"b\"])\n\ndef top(x):\n    return \"top:\" + str(x)\n\ndef _impl(ctx):\n    {body}\n\nr = rule(implementation = _impl, attrs = {{{attrs}}})\nrt = rule(implementation = _impl, attrs = {{{attrs}}}, test = True)\nrx = rule(implementation = _impl, attrs = {{{attrs}}}, executable = True)\n"
+    );
     let build = format!("load(\":r.bzl\", \"r\", \"rt\", \"rx\")\n{target}\n");
     Fixture::new(&[("a/r.bzl", &bzl), ("a/BUILD", &build), ("a/f.txt", "text")])
 }
@@ -91,7 +93,18 @@ return [DefaultInfo(files = depset([o, t, l, b]))]"#,
         "\"src\": attr.label(allow_single_file = True)",
         "r(name = \"x\", src = \"f.txt\")",
     );
-    insta::assert_snapshot!(fixture.plan(&["//a:x"]).replace("\\n", "\n"), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]).replace("\\n", "\n"), @r#"
+    FileWrite: "a/f.txt a/f.txt f.txt a txt  //a:f.txt True False False
+    BIN/a/d/o.tar.gz a/d/o.tar.gz o.tar.gz BIN/a/d gz BIN //a:x False False False
+    BIN/a/tree a/tree tree BIN/a  BIN //a:x False True False
+    BIN/a/link a/link link BIN/a  BIN //a:x False False True
+    BIN/a/d/beside a/d/beside beside BIN/a/d  BIN //a:x False False False
+    <source file a/f.txt><generated file a/d/o.tar.gz>1TrueFalse[<source file a/f.txt>, <generated file a/d/o.tar.gz>]
+    BIN x //a:x ws a/BUILD" |  -> BIN/a/d/o.tar.gz
+    Action: /bin/sh -c x | /bin/sh /lib/libc.so -> BIN/a/tree BIN/a/d/beside
+    Symlink: Path("../else") |  -> BIN/a/link
+    //a:x (r) = a/d/o.tar.gz a/tree a/link a/d/beside
+    "#);
 }
 
 #[test]
@@ -122,9 +135,198 @@ return [DefaultInfo(files = depset([o]))]"#,
         "r(name = \"x\", tags = [\"no-sandbox\", \"mine\"])",
     );
     let analysis = fixture.analyze(&["//a:x"]);
-    insta::assert_snapshot!(shown(&analysis), @"");
+    insta::assert_snapshot!(shown(&analysis), @r#"
+    Do: /usr/bin/prog first one --two 2 --file =BIN/a/o Label("//a:x") {a,b} --list{a,BIN/a/o} {top:e,top:d} --joined{x,y} {["1", "2"]} |  -> BIN/a/o
+    //a:x (r) = a/o
+    "#);
     let action = analysis.plan.action(analysis.plan.ids().next().unwrap());
-    insta::assert_debug_snapshot!(action.kind, @"");
+    insta::assert_debug_snapshot!(action.kind, @r#"
+    Spawn(
+        Spawn {
+            argv: [
+                Str(
+                    "/usr/bin/prog",
+                ),
+                Str(
+                    "first",
+                ),
+                Args(
+                    Args {
+                        items: [
+                            One {
+                                flag: None,
+                                value: Str(
+                                    "one",
+                                ),
+                                format: None,
+                            },
+                            One {
+                                flag: Some(
+                                    "--two",
+                                ),
+                                value: Int(
+                                    2,
+                                ),
+                                format: None,
+                            },
+                            One {
+                                flag: Some(
+                                    "--file",
+                                ),
+                                value: File(
+                                    File(rbz-out/k8-fastbuild/bin/a/o),
+                                ),
+                                format: Some(
+                                    "=%s",
+                                ),
+                            },
+                            One {
+                                flag: None,
+                                value: Label(
+                                    //a:x,
+                                ),
+                                format: None,
+                            },
+                            Many(
+                                ManyArgs {
+                                    flag: None,
+                                    values: List(
+                                        [
+                                            Str(
+                                                "a",
+                                            ),
+                                            Str(
+                                                "b",
+                                            ),
+                                        ],
+                                    ),
+                                    format_each: None,
+                                    before_each: None,
+                                    terminate_with: None,
+                                    omit_if_empty: true,
+                                    uniquify: false,
+                                    expand_directories: true,
+                                    joined: None,
+                                },
+                            ),
+                            Many(
+                                ManyArgs {
+                                    flag: Some(
+                                        "--list",
+                                    ),
+                                    values: List(
+                                        [
+                                            Str(
+                                                "a",
+                                            ),
+                                            File(
+                                                File(rbz-out/k8-fastbuild/bin/a/o),
+                                            ),
+                                        ],
+                                    ),
+                                    format_each: Some(
+                                        "-%s",
+                                    ),
+                                    before_each: Some(
+                                        "-b",
+                                    ),
+                                    terminate_with: Some(
+                                        "end",
+                                    ),
+                                    omit_if_empty: true,
+                                    uniquify: true,
+                                    expand_directories: true,
+                                    joined: None,
+                                },
+                            ),
+                            Many(
+                                ManyArgs {
+                                    flag: None,
+                                    values: Depset(
+                                        depset(1 direct, 1 transitive),
+                                    ),
+                                    format_each: None,
+                                    before_each: None,
+                                    terminate_with: None,
+                                    omit_if_empty: true,
+                                    uniquify: false,
+                                    expand_directories: true,
+                                    joined: None,
+                                },
+                            ),
+                            Many(
+                                ManyArgs {
+                                    flag: Some(
+                                        "--joined",
+                                    ),
+                                    values: Depset(
+                                        depset(2 direct, 0 transitive),
+                                    ),
+                                    format_each: None,
+                                    before_each: None,
+                                    terminate_with: None,
+                                    omit_if_empty: true,
+                                    uniquify: false,
+                                    expand_directories: true,
+                                    joined: Some(
+                                        Joined {
+                                            join_with: ":",
+                                            format_joined: Some(
+                                                "<%s>",
+                                            ),
+                                        },
+                                    ),
+                                },
+                            ),
+                            Many(
+                                ManyArgs {
+                                    flag: None,
+                                    values: List(
+                                        [
+                                            List(
+                                                [
+                                                    Str(
+                                                        "1",
+                                                    ),
+                                                    Str(
+                                                        "2",
+                                                    ),
+                                                ],
+                                            ),
+                                        ],
+                                    ),
+                                    format_each: None,
+                                    before_each: None,
+                                    terminate_with: None,
+                                    omit_if_empty: true,
+                                    uniquify: false,
+                                    expand_directories: true,
+                                    joined: None,
+                                },
+                            ),
+                        ],
+                        param_file: Some(
+                            ParamFile {
+                                flag_format: "@%s",
+                                always: true,
+                            },
+                        ),
+                        format: Multiline,
+                    },
+                ),
+            ],
+            env: {
+                "A": "b",
+            },
+            requirements: {
+                "no-cache": "",
+                "no-sandbox": "",
+            },
+            timeout: None,
+            test: None,
+        },
+    )
+    "#);
     assert_eq!(
         action.progress_message.as_deref(),
         Some("Doing //a:x to rbz-out/k8-fastbuild/bin/a/o")
@@ -148,7 +350,13 @@ return DefaultInfo(files = depset(o))"#,
         "\"src\": attr.label(allow_single_file = True)",
         "r(name = \"x\", src = \"f.txt\")",
     );
-    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @r#"
+    FileWrite: "{x,y}" |  -> BIN/a/o0
+    TemplateExpand: [("a", "b"), ("k", "v"), ("j", "top:1,top:2")] | a/f.txt -> BIN/a/o1
+    Symlink: Artifact(File(BIN/a/o0)) | BIN/a/o0 -> BIN/a/o2
+    FileWrite: "a/f.txtBIN you[\"a\", \"b c\"]" |  -> BIN/a/o3
+    //a:x (r) = a/o0 a/o1 a/o2 a/o3
+    "#);
 }
 
 #[test]
@@ -187,12 +395,45 @@ user = rule(implementation = _user, attrs = {"_tool": attr.label(executable = Tr
         ),
         ("a/f.txt", ""),
     ]);
-    insta::assert_snapshot!(fixture.plan(&["//a:user"]), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:user"]), @r#"
+    FileWrite: "" |  -> BIN/a/t
+    RunfilesTree: top ws/a/f.txt ws/a/t ws/link/f | BIN/a/t a/f.txt -> BIN/a/t.runfiles
+    Action: BIN/a/t | BIN/a/t BIN/a/t.runfiles -> BIN/a/used
+    //a:user (user) = a/used
+    "#);
     let analysis = fixture.analyze(&["//a:t"]);
     let target = &analysis.plan.requested[0];
     let program = target.executable.as_ref().unwrap();
-    insta::assert_debug_snapshot!((&program.args, &program.env, &program.inherited_env), @"");
-    insta::assert_debug_snapshot!(target.test.as_ref().unwrap(), @"");
+    insta::assert_debug_snapshot!((&program.args, &program.env, &program.inherited_env), @r#"
+    (
+        [
+            "a/f.txt",
+            "b c",
+            "fastbuild",
+        ],
+        {
+            "A": "a/f.txt",
+            "B": "2",
+        },
+        [
+            "HOME",
+        ],
+    )
+    "#);
+    insta::assert_debug_snapshot!(target.test.as_ref().unwrap(), @r#"
+    TestTarget {
+        size: "small",
+        timeout: "short",
+        flaky: true,
+        shard_count: Some(
+            3,
+        ),
+        tags: [
+            "requires-network",
+        ],
+        runs: [],
+    }
+    "#);
 }
 
 #[test]
@@ -220,11 +461,18 @@ use = rule(implementation = _use, attrs = {"dep": attr.label(providers = [[P]])}
 "#,
         ),
         ("a/other.bzl", "def shout(x):\n    return x.upper() + \"!\"\n"),
-        ("a/BUILD", "load(\":r.bzl\", \"make\", \"use\")\nmake(name = \"m\")\nuse(name = \"x\", dep = \":m\")\n"),
+        (
+            "a/BUILD",
+            "load(\":r.bzl\", \"make\", \"use\")\nmake(name = \"m\")\nuse(name = \"x\", dep = \":m\")\n",
+        ),
     ]);
     let analysis = fixture.analyze(&["//a:x"]);
-    insta::assert_snapshot!(shown(&analysis), @"");
-    let groups: Vec<&str> = analysis.plan.requested[0].output_groups.keys().map(|name| &**name).collect();
+    insta::assert_snapshot!(shown(&analysis), @r#"
+    FileWrite: "struct(dict={\"k\": (\"t\",)}, label=//a:m, list=[1, 1180591620717411303424, 1.5, None, True]) HEY! True True True True <target //a:m> <provider P>" |  -> BIN/a/o
+    //a:x (use) = a/o
+    "#);
+    let groups: Vec<&str> =
+        analysis.plan.requested[0].output_groups.keys().map(|name| &**name).collect();
     assert_eq!(groups, ["extra", "more"]);
 }
 
@@ -241,53 +489,159 @@ fn what_cannot_be_kept_in_a_provider_is_refused_where_it_is_made() {
         assert!(errors.contains(error) && errors.contains("a/r.bzl:7:13"), "{errors}");
     }
     let nested = "def inner():\n    return ctx\nreturn [P(a = [0, {\"k\": inner}])]";
-    insta::assert_snapshot!(rule(nested, "", X).errors(&["//a:x"]), @"");
+    insta::assert_snapshot!(rule(nested, "", X).errors(&["//a:x"]), @r#"
+    a/r.bzl:9:13: the field `a` of `P` cannot hold the function `inner` (at `a[1]["k"]`): only functions at the top level of a .bzl file can be kept, not closures, lambdas or built-in functions
+            return [P(a = [0, {"k": inner}])]
+                    ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
 }
 
 #[test]
 fn mistakes_in_an_implementation() {
     let error = |body: &str| rule(body, "\"deps\": attr.label_list()", X).errors(&["//a:x"]);
-    insta::assert_snapshot!(error("return [P(c = 1)]"), @"");
-    insta::assert_snapshot!(error("return 3"), @"");
-    insta::assert_snapshot!(error("return [P(a = 1), P(a = 2)]"), @"");
-    insta::assert_snapshot!(error("ctx.actions.declare_file(\"o\")"), @"");
-    insta::assert_snapshot!(error("ctx.actions.declare_file(\"../o\")"), @"");
+    insta::assert_snapshot!(error("return [P(c = 1)]"), @r"
+    a/r.bzl:7:13: the provider `P` has no field `c`
+            return [P(c = 1)]
+                    ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    ");
+    insta::assert_snapshot!(error("return 3"), @r"
+    a/BUILD:2:1: the implementation of `r` must return a list of providers, but returned an int
+    hint: for example `return [DefaultInfo(files = depset([...]))]`
+    ");
+    insta::assert_snapshot!(error("return [P(a = 1), P(a = 2)]"), @"a/BUILD:2:1: the implementation of `r` returned `P` twice");
+    insta::assert_snapshot!(error("ctx.actions.declare_file(\"o\")"), @r"
+    a/r.bzl:7:5: `a/o` is declared as an output of `//a:x`, but no action writes it
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: give it to an action of the rule `r` as an output, or do not declare it
+    ");
+    insta::assert_snapshot!(error("ctx.actions.declare_file(\"../o\")"), @r#"
+    a/r.bzl:7:5: `../o` cannot be the name of an output: a target name may not contain `..` as a segment
+            ctx.actions.declare_file("../o")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: an output lies in the package of its target, or below it
+    "#);
     insta::assert_snapshot!(
         error("o = ctx.actions.declare_file(\"o\")\nctx.actions.write(o, \"\")\nctx.actions.write(o, \"\")"),
-        @""
+        @r#"
+    a/r.bzl:9:5: `a/o` is written by two actions of `//a:x`
+            ctx.actions.write(o, "")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#
     );
-    insta::assert_snapshot!(error("ctx.actions.run(outputs = [], executable = \"/x\")"), @"");
-    insta::assert_snapshot!(error("ctx.actions.run_shell(outputs = [\"o\"], command = \"\")"), @"");
+    insta::assert_snapshot!(error("ctx.actions.run(outputs = [], executable = \"/x\")"), @r#"
+    a/r.bzl:7:5: an action (`Action`) must have at least one output
+            ctx.actions.run(outputs = [], executable = "/x")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
+    insta::assert_snapshot!(error("ctx.actions.run_shell(outputs = [\"o\"], command = \"\")"), @r#"
+    a/r.bzl:7:5: `outputs` must be a list of files, and every item a file, not a string
+            ctx.actions.run_shell(outputs = ["o"], command = "")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
     insta::assert_snapshot!(
         error("ctx.actions.run(outputs = [], executable = \"/x\", unused_inputs_list = ctx)"),
-        @""
+        @r#"
+    a/r.bzl:7:5: `unused_inputs_list` is not supported
+            ctx.actions.run(outputs = [], executable = "/x", unused_inputs_list = ctx)
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: every action sees exactly the inputs that it declares
+    "#
     );
-    insta::assert_snapshot!(error("return [DefaultInfo(files = [])]"), @"");
-    insta::assert_snapshot!(error("return [DefaultInfo(file = [])]"), @"");
-    insta::assert_snapshot!(error("ctx.attr.depz"), @"");
-    insta::assert_snapshot!(error("depset([[1]])"), @"");
-    insta::assert_snapshot!(error("depset([1, \"a\"])"), @"");
-    insta::assert_snapshot!(error("depset(depset())"), @"");
+    insta::assert_snapshot!(error("return [DefaultInfo(files = [])]"), @r"
+    a/r.bzl:7:13: the field `files` of `DefaultInfo` must be a depset, not a list
+            return [DefaultInfo(files = [])]
+                    ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: write `files = depset([...])`
+    ");
+    insta::assert_snapshot!(error("return [DefaultInfo(file = [])]"), @r"
+    a/r.bzl:7:13: the provider `DefaultInfo` has no field `file`
+            return [DefaultInfo(file = [])]
+                    ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: did you mean `files`?
+    ");
+    insta::assert_snapshot!(error("ctx.attr.depz"), @r"
+    a/r.bzl:7:5: Object of type `struct` has no attribute `depz`
+            ctx.attr.depz
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: did you mean `deps`?
+    ");
+    insta::assert_snapshot!(error("depset([[1]])"), @r"
+    a/r.bzl:7:5: a depset cannot hold a list, since that could be changed later
+            depset([[1]])
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    ");
+    insta::assert_snapshot!(error("depset([1, \"a\"])"), @r#"
+    a/r.bzl:7:5: a depset holds values of one type, but this one would hold an int and a string
+            depset([1, "a"])
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
+    insta::assert_snapshot!(error("depset(depset())"), @r"
+    a/r.bzl:7:5: `direct` of a depset must be a list, not a depset
+            depset(depset())
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: a depset goes into another as `transitive = [...]`
+    ");
     insta::assert_snapshot!(
         error("depset(transitive = [depset([1], order = \"preorder\")], order = \"postorder\")"),
-        @""
+        @r#"
+    a/r.bzl:7:5: a depset of order `postorder` cannot contain one of order `preorder`
+            depset(transitive = [depset([1], order = "preorder")], order = "postorder")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#
     );
-    insta::assert_snapshot!(error("ctx.actions.args().add([1])"), @"");
-    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], map_each = lambda x: x)"), @"");
-    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], format_each = \"x\")"), @"");
-    insta::assert_snapshot!(error("fail(\"no\", \"way\")"), @"");
+    insta::assert_snapshot!(error("ctx.actions.args().add([1])"), @r"
+    a/r.bzl:7:5: `add` takes one value, not a list
+            ctx.actions.args().add([1])
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: use `add_all` or `add_joined`
+    ");
+    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], map_each = lambda x: x)"), @r"
+    a/r.bzl:7:5: `map_each` must be a function at the top level of a .bzl file, which `lambda` is not
+            ctx.actions.args().add_all([1], map_each = lambda x: x)
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    hint: move it to the top level, or pass `allow_closure = True`
+    ");
+    insta::assert_snapshot!(error("ctx.actions.args().add_all([1], format_each = \"x\")"), @r#"
+    a/r.bzl:7:5: `format_each` must contain `%s` once, for the value, but is `x`
+            ctx.actions.args().add_all([1], format_each = "x")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
+    insta::assert_snapshot!(error("fail(\"no\", \"way\")"), @r#"
+    a/r.bzl:7:5: no way
+            fail("no", "way")
+            ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+    "#);
 }
 
 #[test]
-fn a_context_is_dead_after_its_rule() {
-    let fixture = Fixture::new(&[
-        (
-            "a/r.bzl",
-            "def _impl(ctx):\n    return [DefaultInfo(), 1 // 0]\n\nr = rule(implementation = _impl)\n",
-        ),
-        ("a/BUILD", "load(\":r.bzl\", \"r\")\nr(name = \"x\")\n"),
-    ]);
-    insta::assert_snapshot!(fixture.errors(&["//a:x"]), @"");
+fn an_error_in_an_implementation_is_shown_where_it_is() {
+    let fixture = rule("def inner():\n    return 1 // 0\nreturn [inner()]", "", X);
+    insta::assert_snapshot!(fixture.errors(&["//a:x"]), @r"
+    a/r.bzl:8:16: Floor division by zero: 1 // 0
+                return 1 // 0
+                       ^
+      a/BUILD:2:1: in the target `//a:x` (a `r`)
+      a/r.bzl:9:13: in `_impl`
+        return [inner()]
+    ");
 }
 
 #[test]
@@ -295,23 +649,29 @@ fn a_dependency_must_be_what_its_attribute_asks_for() {
     let error = |attrs: &str, target: &str| rule("return []", attrs, target).errors(&["//a:x"]);
     insta::assert_snapshot!(
         error("\"deps\": attr.label_list(providers = [P])", "r(name = \"x\", deps = [\":y\"])\nr(name = \"y\")"),
-        @""
+        @r"
+    a/BUILD:2:1: in the attribute `deps` of `//a:x`: `//a:y` (a `r`) does not have the provider `P`
+    hint: depend on a target of a rule that provides it
+    "
     );
     insta::assert_snapshot!(
         error("\"srcs\": attr.label_list(allow_files = [\".lisp\"])", "r(name = \"x\", srcs = [\"f.txt\"])"),
-        @""
+        @"a/BUILD:2:1: in the attribute `srcs` of `//a:x`: the file `//a:f.txt` does not fit: its name must end in `.lisp`"
     );
     insta::assert_snapshot!(
         error("\"deps\": attr.label_list()", "r(name = \"x\", deps = [\"f.txt\"])"),
-        @""
+        @r"
+    a/BUILD:2:1: in the attribute `deps` of `//a:x`: `//a:f.txt` is a file, but only targets of rules can stand here
+    hint: write the name of the target that has the file among its sources
+    "
     );
     insta::assert_snapshot!(
         error("\"src\": attr.label(allow_single_file = True)", "r(name = \"x\", src = \":y\")\nr(name = \"y\")"),
-        @""
+        @"a/BUILD:2:1: in the attribute `src` of `//a:x`: `//a:y` must be exactly one file, but it has 0"
     );
     insta::assert_snapshot!(
         error("\"t\": attr.label(executable = True, cfg = \"exec\")", "r(name = \"x\", t = \":y\")\nr(name = \"y\")"),
-        @""
+        @"a/BUILD:2:1: in the attribute `t` of `//a:x`: `//a:y` (a `r`) must be a program, but it cannot be run"
     );
 }
 
@@ -327,14 +687,34 @@ fn who_may_depend_on_whom() {
             "c/BUILD",
             "load(\"//a:r.bzl\", \"thing\")\nthing(name = \"ok\", deps = [\"//a:friend\"])\nthing(name = \"no\", deps = [\"//a:private\"])\nthing(name = \"prod\", deps = [\"//a:test_only\"])\nthing(name = \"missing\", deps = [\"//a:privat\"])\nthing(name = \"nowhere\", deps = [\"//z:y\"])\n",
         ),
-        ("c/d/BUILD", "load(\"//a:r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\"//a:friend\"])\n"),
+        (
+            "c/d/BUILD",
+            "load(\"//a:r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\"//a:friend\"])\n",
+        ),
     ]);
     assert_eq!(fixture.plan(&["//c:ok"]), "//c:ok (thing) = ");
-    insta::assert_snapshot!(fixture.errors(&["//c:no"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//c/d:x"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//c:prod"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//c:missing"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//c:nowhere"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//c:no"]), @r"
+    c/BUILD:3:1: `//a:private` is not visible to `//c:no`, which depends on it in its `deps`
+    hint: add `//c:__pkg__` to the `visibility` of `//a:private` (a/BUILD:2:1)
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//c/d:x"]), @r"
+    c/d/BUILD:2:1: `//a:friend` is not visible to `//c/d:x`, which depends on it in its `deps`
+    hint: add `//c/d:__pkg__` to the `visibility` of `//a:friend` (a/BUILD:3:1)
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//c:prod"]), @r"
+    c/BUILD:4:1: `//c:prod` depends on `//a:test_only`, which only tests may use (`testonly`)
+    hint: set `testonly = True` on `//c:prod`, or depend on something else
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//c:missing"]), @r"
+    c/BUILD:5:1: there is no target `//a:privat`: `a/BUILD` declares none of that name
+      `//c:missing` names it in its `deps`
+    hint: did you mean `private`?
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//c:nowhere"]), @r"
+    c/BUILD:6:1: there is no package `//z`: no BUILD file in `z`
+      `//c:nowhere` names it in its `deps`
+    hint: add a `BUILD.bazel` or `BUILD` file in `z`
+    ");
 }
 
 #[test]
@@ -346,9 +726,23 @@ fn cycles_are_told_with_every_step() {
             "load(\":r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\":y\"])\nthing(name = \"y\", deps = [\":z\"])\nthing(name = \"z\", deps = [\":x\"])\nthing(name = \"self\", deps = [\":self\"])\nalias(name = \"al\", actual = \":al\")\nthing(name = \"above\", deps = [\":x\"])\n",
         ),
     ]);
-    insta::assert_snapshot!(fixture.errors(&["//a:above"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//a:self"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//a:al"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:above"]), @r"
+    a/BUILD:2:1: there is a cycle of 3 targets: `//a:x` depends on itself
+      a/BUILD:2:1: `//a:x` depends on `//a:y` in its `deps`
+      a/BUILD:3:1: `//a:y` depends on `//a:z` in its `deps`
+      a/BUILD:4:1: `//a:z` depends on `//a:x` in its `deps`
+    hint: take one of these dependencies away, or move what both need into a target of its own
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//a:self"]), @r"
+    a/BUILD:5:1: `//a:self` depends on itself
+      a/BUILD:5:1: `//a:self` depends on `//a:self` in its `deps`
+    hint: take one of these dependencies away, or move what both need into a target of its own
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//a:al"]), @r"
+    a/BUILD:6:1: `//a:al` depends on itself
+      a/BUILD:6:1: `//a:al` depends on `//a:al` in its `actual`
+    hint: take one of these dependencies away, or move what both need into a target of its own
+    ");
 }
 
 const SELECT_BUILD: &str = r#"
@@ -401,26 +795,37 @@ fn with_options(pattern: &str, change: impl FnOnce(&mut ConfigurationOptions)) -
 #[test]
 fn a_select_chooses_by_the_configuration() {
     let fixture = select_fixture();
-    let words = |request: &AnalysisRequest| shown(&fixture.request(request)).lines().next().unwrap_or_default().to_owned();
-    insta::assert_snapshot!(words(&with_options("//a:x", |_| {})), @"");
-    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.compilation_mode = "opt".into())), @"");
+    let words = |request: &AnalysisRequest| {
+        shown(&fixture.request(request)).lines().next().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(words(&with_options("//a:x", |_| {})), @r#"FileWrite: "always none linux" |  -> BIN/a/x"#);
+    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.compilation_mode = "opt".into())), @r#"FileWrite: "always opt linux" |  -> rbz-out/k8-opt/bin/a/x"#);
     insta::assert_snapshot!(words(&with_options("//a:x", |o| {
         o.compilation_mode = "opt".into();
         o.defines.insert("fast".into(), "1".into());
-    })), @"");
-    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.flags.push(("//a:color".into(), "blue".into())))), @"");
-    insta::assert_snapshot!(words(&with_options("//a:none", |o| o.compilation_mode = "opt".into())), @"");
+    })), @r#"FileWrite: "always opt_fast linux" |  -> rbz-out/k8-opt/bin/a/x"#);
+    insta::assert_snapshot!(words(&with_options("//a:x", |o| o.flags.push(("//a:color".into(), "blue".into())))), @r#"FileWrite: "always blue linux" |  -> BIN/a/x"#);
+    insta::assert_snapshot!(words(&with_options("//a:none", |o| o.compilation_mode = "opt".into())), @r#"FileWrite: "default" |  -> rbz-out/k8-opt/bin/a/none"#);
 }
 
 #[test]
 fn a_select_that_cannot_choose_says_what_it_asked_for() {
     let fixture = select_fixture();
-    insta::assert_snapshot!(fixture.errors(&["//a:nothing"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:nothing"]), @r"
+    a/BUILD:19:1: in the attribute `words` of `//a:nothing`: no condition of a `select` holds: choose one
+      `//a:opt` asks for `--compilation_mode=opt`, but it is `fastbuild`
+      `//a:blue` asks for `--//a:color=blue`, but it is `red`
+      `//a:mac` asks for the constraint `//platforms:mac`, which the platform does not have
+    hint: add a branch for `//conditions:default`
+    ");
     let both = with_options("//a:both", |o| {
         o.compilation_mode = "opt".into();
         o.flags.push(("//a:color".into(), "blue".into()));
     });
-    insta::assert_snapshot!(fixture.request(&both).errors[0], @"");
+    insta::assert_snapshot!(fixture.request(&both).errors[0], @r"
+    a/BUILD:20:1: in the attribute `words` of `//a:both`: more than one condition of a `select` holds: `//a:opt`, `//a:blue`
+    hint: give their branches the same value, or make one ask for all that the other asks for, and more
+    ");
 }
 
 #[test]
@@ -430,10 +835,13 @@ fn flags_of_the_command_line_are_checked() {
         let request = with_options("//a:x", |o| o.flags.push((flag.into(), "v".into())));
         fixture.request(&request).errors[0].to_string()
     };
-    insta::assert_snapshot!(error("//a:colour"), @"");
-    insta::assert_snapshot!(error("//a:x"), @"");
+    insta::assert_snapshot!(error("//a:colour"), @r"
+    `--//a:colour=v`: there is no target `//a:colour`: `a/BUILD` declares none of that name
+    hint: did you mean `color`?
+    ");
+    insta::assert_snapshot!(error("//a:x"), @"`//a:x` is no build setting, but a `show`");
     let request = with_options("//a:x", |o| o.compilation_mode = "fast".into());
-    insta::assert_snapshot!(fixture.request(&request).errors[0], @"");
+    insta::assert_snapshot!(fixture.request(&request).errors[0], @"`fast` is no compilation mode: it is one of `fastbuild`, `dbg`, `opt`");
 }
 
 #[test]
@@ -478,10 +886,24 @@ flag = rule(implementation = _flag, build_setting = config.string())
             "load(\":r.bzl\", \"r\", \"plain\", \"self\", \"split\", \"reset\", \"flag\")\nflag(name = \"color\", build_setting_default = \"red\")\nr(name = \"x\", dep = [\":y\"])\nplain(name = \"y\")\nself(name = \"s\")\nsplit(name = \"bad\", dep = [\":y\"])\nreset(name = \"same\", dep = [\":y\"])\n",
         ),
     ]);
-    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @"");
-    insta::assert_snapshot!(fixture.plan(&["//a:s"]), @"");
-    insta::assert_snapshot!(fixture.plan(&["//a:same"]), @"");
-    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"");
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @r#"
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-2af01ec95bf1/bin/a/y
+    FileWrite: "fastbuild[<target //a:y>]" |  -> BIN/a/x
+    //a:x (r) = a/y a/x
+    "#);
+    insta::assert_snapshot!(fixture.plan(&["//a:s"]), @r#"
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-2af01ec95bf1/bin/a/s
+    //a:s (self) = a/s
+    "#);
+    insta::assert_snapshot!(fixture.plan(&["//a:same"]), @r#"
+    FileWrite: "fastbuild[]" |  -> BIN/a/y
+    FileWrite: "fastbuild[<target //a:y>]" |  -> BIN/a/same
+    //a:same (reset) = a/y a/same
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @r"
+    a/BUILD:6:1: the transition `bad` must return a dict from settings to values, but returned a list
+    hint: transitions to several configurations are not supported
+    ");
 }
 
 #[test]
@@ -491,7 +913,11 @@ fn two_targets_cannot_write_one_file() {
         "",
         "r(name = \"x\")\nr(name = \"y\")",
     );
-    insta::assert_snapshot!(fixture.errors(&["//a:all"]), @"");
+    insta::assert_snapshot!(fixture.errors(&["//a:all"]), @r"
+    `//a:x` and `//a:y` both write to `rbz-out/k8-fastbuild/bin/a/o`
+      one path can only be written by one action, and nothing can lie below a file
+    hint: give the output of one of them another name
+    ");
 }
 
 #[test]
@@ -532,7 +958,8 @@ fn with_keep_going_the_rest_is_analysed() {
     );
     let analysis = fixture.request(&AnalysisRequest { keep_going: true, ..request(&["//a:all"]) });
     assert_eq!(analysis.errors.len(), 1);
-    let names: Vec<&str> = analysis.plan.requested.iter().map(|target| target.label.name()).collect();
+    let names: Vec<&str> =
+        analysis.plan.requested.iter().map(|target| target.label.name()).collect();
     assert_eq!(names, ["good"]);
     let analysis = fixture.analyze(&["//a:all"]);
     assert!(analysis.plan.requested.is_empty() && analysis.errors.len() == 1);
@@ -540,7 +967,9 @@ fn with_keep_going_the_rest_is_analysed() {
 
 #[test]
 fn what_did_not_change_is_not_evaluated_again() {
-    let files = |fixture: &Fixture, text: &str| fixture.write("a/BUILD", &format!("load(\":r.bzl\", \"r\")\n{text}"));
+    let files = |fixture: &Fixture, text: &str| {
+        fixture.write("a/BUILD", &format!("load(\":r.bzl\", \"r\")\n{text}"))
+    };
     let fixture = rule(
         "o = ctx.actions.declare_file(ctx.label.name)\nctx.actions.write(o, ctx.var.get(\"D\", \"\") if ctx.label.name == \"y\" else \"\")\nreturn [DefaultInfo(files = depset([o])), P(a = depset([o], transitive = [d[P].a for d in ctx.attr.deps]), b = top)]",
         "\"deps\": attr.label_list()",
@@ -593,8 +1022,13 @@ fn system_files_are_named_by_absolute_paths() {
         "system_files(name = \"x\", srcs = [\"/bin/sh\"], trees = [\"/usr/lib/sbcl\"])\nsystem_files(name = \"bad\", srcs = [\"bin/../sh\"])\n",
     )]);
     let analysis = fixture.analyze(&["//a:x"]);
-    insta::assert_debug_snapshot!(analysis.plan.requested[0].files.to_files(), @"");
-    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"");
+    insta::assert_debug_snapshot!(analysis.plan.requested[0].files.to_files(), @r"
+    [
+        SourceFile(/bin/sh),
+        SourceTree(/usr/lib/sbcl),
+    ]
+    ");
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"a/BUILD:2:1: in the attribute `srcs` of `//a:bad`: `bin/../sh` is no absolute path without `.`, `..` and double slashes");
 }
 
 #[test]
@@ -616,7 +1050,10 @@ return [DefaultInfo(files = depset([o])), info, OutputGroupInfo(instrumented = i
         o.defines.insert("D".into(), "1".into());
     });
     let analysis = fixture.request(&request);
-    insta::assert_snapshot!(shown(&analysis), @"");
+    insta::assert_snapshot!(shown(&analysis), @r#"
+    FileWrite: "[[\"c\", \"a\"], [\"b\"], True, True, True, [\"BINDIR\", \"COMPILATION_MODE\", \"D\", \"GENDIR\", \"TARGET_CPU\"], \"x\", []]" |  -> BIN/a/o
+    //a:x (r) = a/o
+    "#);
     assert_eq!(analysis.plan.requested[0].output_groups["instrumented"].to_files().len(), 1);
 }
 
@@ -625,7 +1062,18 @@ fn outputs_that_attributes_declare_must_be_written() {
     let attrs = "\"out\": attr.output(), \"outs\": attr.output_list()";
     let target = "r(name = \"x\", out = \"o.txt\", outs = [\"p\", \"q\"])";
     let body = "for o in [ctx.outputs.out] + ctx.outputs.outs:\n    ctx.actions.write(o, str(ctx.attr.out))";
-    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:x"]), @"");
-    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:q"]), @"");
-    insta::assert_snapshot!(rule("return []", attrs, target).errors(&["//a:x"]), @"");
+    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:x"]), @r#"
+    FileWrite: "//a:o.txt" |  -> BIN/a/o.txt
+    FileWrite: "//a:o.txt" |  -> BIN/a/p
+    FileWrite: "//a:o.txt" |  -> BIN/a/q
+    //a:x (r) = a/o.txt a/p a/q
+    "#);
+    insta::assert_snapshot!(rule(body, attrs, target).plan(&["//a:q"]), @r#"
+    FileWrite: "//a:o.txt" |  -> BIN/a/q
+    //a:q (generated file) = a/q
+    "#);
+    insta::assert_snapshot!(rule("return []", attrs, target).errors(&["//a:x"]), @r"
+    a/BUILD:2:1: `a/o.txt` is declared as an output of `//a:x`, but no action writes it
+    hint: give it to an action of the rule `r` as an output, or do not declare it
+    ");
 }

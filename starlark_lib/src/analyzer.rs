@@ -18,7 +18,7 @@ use crate::native_targets;
 use crate::rule::RuleRef;
 use crate::rule_context::{RuleContext, RuleContextParts, Shell};
 use crate::rule_evaluation;
-use crate::saved_targets::SavedTargets;
+use crate::saved_targets::{SavedTargets, TargetKey};
 use crate::target_checks::{check_declarations, check_dependencies};
 use crate::transitions::Transitions;
 
@@ -271,7 +271,13 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
             None if self.stopped.load(Ordering::Relaxed) => Some(None),
             None => Some(match self.configure(id) {
                 Ok(target) => target,
-                Err(error) => {
+                Err(mut error) => {
+                    // Of a target that is there; what is not there is the fault of who names it.
+                    if let (None, Ok(resolved)) =
+                        (&error.place, &self.analyzer.graph.nodes[id].state)
+                    {
+                        error.place = Some(resolved.target.place.clone());
+                    }
                     let mut errors =
                         self.errors.lock().unwrap_or_else(|poison| poison.into_inner());
                     errors.push((id, error));
@@ -337,7 +343,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         dependencies: Vec<Arc<ConfiguredTarget>>,
     ) -> Result<Arc<ConfiguredTarget>, Box<Diagnostic>> {
         let analyzer = self.analyzer;
-        let key = analyzer.saved.key(node, resolved, &dependencies, &analyzer.shell);
+        let key = TargetKey::of(node, resolved, &dependencies, &analyzer.shell);
         if let Some(saved) = analyzer.saved.get(&key, &node.configuration) {
             return Ok(saved);
         }

@@ -233,8 +233,8 @@ fn scalar<'v>(value: Value<'v>, eval: &Evaluator<'v, '_, '_>) -> anyhow::Result<
                 .into())
         }
         _ => Err(Diagnostic::user(format!(
-            "an argument must be a string, a file, a label or a number, not a {}",
-            plain.type_name()
+            "an argument must be a string, a file, a label or a number, not {}",
+            crate::value_repr::with_article(plain.type_name())
         ))
         .into()),
     }

@@ -169,9 +169,9 @@ impl Builtin {
             return Ok(());
         }
         let mut error = Diagnostic::user(format!(
-            "the field `{name}` of `{}` must be {expected}, not a {}",
+            "the field `{name}` of `{}` must be {expected}, not {}",
             self.name(),
-            value.type_name()
+            crate::value_repr::with_article(value.type_name())
         ));
         if matches!((value, expected), (Value::List(_), "a depset")) {
             error = error.hint(format!("write `{name} = depset([...])`"));

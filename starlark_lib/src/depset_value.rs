@@ -18,7 +18,7 @@ use starlark::values::{
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::conversion::{from_plain, to_plain};
-use crate::value_repr::Repr;
+use crate::value_repr::{Repr, with_article};
 
 /// A depset as a Starlark value.
 #[derive(Clone, Debug, ProvidesStaticType, NoSerialize, Allocative)]
@@ -94,8 +94,8 @@ pub fn depset_globals(builder: &mut GlobalsBuilder) {
         for part in items("transitive", transitive)? {
             let part = DepsetValue::from_value(part).ok_or_else(|| {
                 user(format!(
-                    "`transitive` of a depset must be a list of depsets, but holds a {}",
-                    part.get_type()
+                    "`transitive` of a depset must be a list of depsets, but holds {}",
+                    with_article(part.get_type())
                 ))
             })?;
             parts.push(part.0.clone());
@@ -118,8 +118,10 @@ fn items<'v>(name: &str, value: NoneOr<Value<'v>>) -> anyhow::Result<Vec<Value<'
     match UnpackListOrTuple::<Value>::unpack_value(value) {
         Ok(Some(list)) => Ok(list.items),
         _ => {
-            let mut error =
-                user(format!("`{name}` of a depset must be a list, not a {}", value.get_type()));
+            let mut error = user(format!(
+                "`{name}` of a depset must be a list, not {}",
+                with_article(value.get_type())
+            ));
             if value.get_type() == "depset" {
                 error = error.hint("a depset goes into another as `transitive = [...]`");
             }
@@ -147,8 +149,9 @@ fn check_one_type<'a>(elements: impl Iterator<Item = &'a Plain>) -> Result<(), D
         let name = element.type_name();
         if *first.get_or_insert(name) != name {
             return Err(user(format!(
-                "a depset holds values of one type, but this one would hold a {} and a {name}",
-                first.unwrap_or_default()
+                "a depset holds values of one type, but this one would hold {} and {}",
+                with_article(first.unwrap_or_default()),
+                with_article(name)
             )));
         }
     }

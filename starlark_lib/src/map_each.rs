@@ -18,6 +18,7 @@ use starlark::values::list::ListRef;
 use crate::conversion::{from_plain, to_plain};
 use crate::evaluation::Evaluation;
 use crate::function_value::function_ref;
+use crate::value_repr::with_article;
 
 /// The results for whole depset nodes, shared by all targets of a session.
 #[derive(Default)]
@@ -88,8 +89,8 @@ impl<'v> Mapping<'v> {
         }
         let wrong = |value: Value| {
             Diagnostic::user(format!(
-                "`map_each` must return a string, a list of strings or `None`, not a {}",
-                value.get_type()
+                "`map_each` must return a string, a list of strings or `None`, not {}",
+                with_article(value.get_type())
             ))
         };
         if result.unpack_str().is_some() {

@@ -321,3 +321,32 @@ impl ConfiguredTarget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rbz_engine::label::{PackageId, RepoName};
+
+    use super::*;
+    use crate::rule::NativeRule;
+    use crate::session::ConfigurationOptions;
+
+    #[test]
+    fn a_context_is_dead_after_its_rule() {
+        let options = ConfigurationOptions::default();
+        let context = RuleContext::new(RuleContextParts {
+            label: PackageId::new(RepoName::main(), "a").label("x"),
+            schema: crate::native_rule::schema(NativeRule::Alias).clone(),
+            configuration: Configuration::of_command_line(&options, []).unwrap(),
+            attributes: Arc::default(),
+            dependencies: Vec::new(),
+            workspace: "ws".into(),
+            build_file: "a/BUILD".into(),
+            shell: Arc::new(Err(Diagnostic::user("no shell"))),
+            host_constraints: Arc::new([]),
+        });
+        assert!(context.check_alive().is_ok());
+        assert_eq!(context.finish().map(|actions| actions.len()), Ok(0));
+        let error = context.declare(ArtifactKind::File, "f", None, None).unwrap_err();
+        insta::assert_snapshot!(error, @"`ctx` of `//a:x` is used after its rule was evaluated");
+    }
+}

@@ -26,6 +26,7 @@ use crate::rule_context::RuleContext;
 use crate::rule_value::FrozenStarlarkRule;
 use crate::starlark_error;
 use crate::transitions::with_evaluator;
+use crate::value_repr::with_article;
 
 /// Runs the implementation of the rule of `context`.
 pub fn evaluate(
@@ -99,13 +100,13 @@ fn returned(
                 });
                 list.ok_or_else(|| wrong("a struct"))?.items
             }
-            None => return Err(wrong(&format!("a {}", result.get_type()))),
+            None => return Err(wrong(&with_article(result.get_type()))),
         },
     };
     let mut providers: Vec<Arc<ProviderInstance>> = Vec::new();
     for item in items {
         let instance = ProviderInstanceValue::from_value(item)
-            .ok_or_else(|| wrong(&format!("a list with a {}", item.get_type())))?;
+            .ok_or_else(|| wrong(&format!("a list with {}", with_article(item.get_type()))))?;
         if providers.iter().any(|known| known.id == instance.0.id) {
             return Err(Box::new(Diagnostic::user(format!(
                 "the implementation of `{}` returned `{}` twice",

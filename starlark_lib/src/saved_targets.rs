@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use rbz_engine::depset::SavedDepsets;
+use rbz_engine::depset_log::DepsetLog;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
 use rbz_engine::record_log::{RecordLog, is_mostly_garbage};
@@ -23,7 +23,7 @@ use crate::package::TargetKind;
 use crate::rule_context::Shell;
 
 /// Changes when the meaning of what is saved does; the version of the program goes with it.
-const FORMAT: &str = concat!("rbz configured targets 1 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("rbz configured targets 2 ", env!("CARGO_PKG_VERSION"));
 
 /// Identifies what a rule could see, but for the configuration's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,47 +41,153 @@ struct SavedTarget {
     target: ConfiguredTarget,
 }
 
-/// What is known under a key's place: decoded when it is asked for.
+/// What is known under a key: decoded when it is asked for.
 enum Known {
     Encoded(Vec<u8>),
     Decoded(Vec<(OptionName, Value)>, Arc<ConfiguredTarget>),
 }
 
+/// A record of the log.
+#[derive(Serialize, Deserialize)]
+enum Record {
+    /// A node of depsets.
+    Node(Vec<u8>),
+    /// A target.
+    Target(TargetKey, Vec<u8>),
+}
+
 /// All of them.
 #[derive(Default)]
-pub struct SavedTargets {
-    known: Mutex<HashMap<Fingerprint, HashMap<Fingerprint, Known>>>,
-    log: Option<Mutex<RecordLog>>,
+pub struct SavedTargets(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// By the place: the content and the target.
+    known: HashMap<Fingerprint, (Fingerprint, Known)>,
+    depsets: DepsetLog,
+    log: Option<RecordLog>,
     /// Records to be appended.
-    new: Mutex<Vec<Vec<u8>>>,
-    records: usize,
+    new: Vec<Vec<u8>>,
+    /// How many targets are in the log, those that were replaced too.
+    written: usize,
 }
 
 impl SavedTargets {
     /// Those of the log at `path`. A log that cannot be used is the same as none.
     pub fn open(path: &Path) -> Self {
-        let mut known: HashMap<Fingerprint, HashMap<Fingerprint, Known>> = HashMap::new();
-        let mut records = 0;
-        let log = RecordLog::open(path, FORMAT, |record| {
-            records += 1;
-            if let Ok((key, rest)) = postcard::take_from_bytes::<TargetKey>(record) {
-                // A later record of the same target replaces what was there: its inputs changed.
-                let place = known.entry(key.place).or_default();
-                place.retain(|content, _| *content == key.content);
-                place.insert(key.content, Known::Encoded(rest.to_vec()));
+        let mut state = State::default();
+        let log = RecordLog::open(path, FORMAT, |record| match postcard::from_bytes(record) {
+            Ok(Record::Node(node)) => state.depsets.add_node(&node),
+            Ok(Record::Target(key, data)) => {
+                state.written += 1;
+                state.replace(key, Known::Encoded(data));
             }
+            Err(_) => {}
         });
-        SavedTargets {
-            known: Mutex::new(known),
-            log: log.ok().map(Mutex::new),
-            new: Mutex::default(),
-            records,
-        }
+        state.log = log.ok();
+        SavedTargets(Mutex::new(state))
     }
 
-    /// What identifies a node's target.
-    pub fn key(
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whatever a thread that panicked left there is whole: entries are put in at once.
+        self.0.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// The target of a key, if it was evaluated with the same options.
+    pub fn get(
         &self,
+        key: &TargetKey,
+        configuration: &Configuration,
+    ) -> Option<Arc<ConfiguredTarget>> {
+        let state = &mut *self.state();
+        let (content, slot) = state.known.get_mut(&key.place)?;
+        if *content != key.content {
+            return None;
+        }
+        if let Known::Encoded(bytes) = slot {
+            let saved: SavedTarget = state.depsets.decode(bytes)?;
+            *slot = Known::Decoded(saved.reads, Arc::new(saved.target));
+        }
+        let Known::Decoded(reads, target) = slot else { return None };
+        let same = reads.iter().all(|(option, value)| read_again(configuration, option) == *value);
+        same.then(|| target.clone())
+    }
+
+    /// Keeps a target that was evaluated.
+    pub fn put(&self, key: TargetKey, reads: &OptionReads, target: &Arc<ConfiguredTarget>) {
+        let state = &mut *self.state();
+        let reads = reads.all();
+        if state.log.is_some()
+            && let Some(records) = encode(&mut state.depsets, key, &reads, target)
+        {
+            state.new.extend(records);
+            state.written += 1;
+        }
+        state.replace(key, Known::Decoded(reads, target.clone()));
+    }
+
+    /// Writes what is new to the log. What cannot be written is evaluated again next time.
+    pub fn save(&self) {
+        let state = &mut *self.state();
+        let new = std::mem::take(&mut state.new);
+        let Some(log) = &mut state.log else { return };
+        if log.append_all(new.iter().map(Vec::as_slice)).is_err() {
+            return;
+        }
+        if is_mostly_garbage(state.known.len(), state.written) {
+            state.compact();
+        }
+    }
+}
+
+impl State {
+    /// Sets the target of a place. What was there before had other inputs or options.
+    fn replace(&mut self, key: TargetKey, target: Known) {
+        self.known.insert(key.place, (key.content, target));
+    }
+
+    /// Writes a log of what is there now in the place of the old one.
+    fn compact(&mut self) {
+        let mut depsets = DepsetLog::default();
+        let mut records = Vec::new();
+        let mut written = 0;
+        for (place, (content, slot)) in &mut self.known {
+            let key = TargetKey { place: *place, content: *content };
+            if let Known::Encoded(bytes) = slot {
+                let Some(saved) = self.depsets.decode::<SavedTarget>(bytes) else { continue };
+                *slot = Known::Decoded(saved.reads, Arc::new(saved.target));
+            }
+            if let Known::Decoded(reads, target) = slot {
+                records.extend(encode(&mut depsets, key, reads, target).into_iter().flatten());
+                written += 1;
+            }
+        }
+        if let Some(log) = &mut self.log
+            && log.compact(records.iter().map(Vec::as_slice)).is_ok()
+        {
+            self.depsets = depsets;
+            self.written = written;
+        }
+    }
+}
+
+/// The records for a target: the nodes that are not written yet, and itself.
+fn encode(
+    depsets: &mut DepsetLog,
+    key: TargetKey,
+    reads: &[(OptionName, Value)],
+    target: &ConfiguredTarget,
+) -> Option<Vec<Vec<u8>>> {
+    let saved = SavedTarget { reads: reads.to_vec(), target: target.clone() };
+    let encoded = depsets.encode(&saved).ok()?;
+    let nodes = encoded.nodes.into_iter().map(Record::Node);
+    let records = nodes.chain([Record::Target(key, encoded.data)]);
+    records.map(|record| postcard::to_stdvec(&record).ok()).collect()
+}
+
+impl TargetKey {
+    /// What identifies the target of a node.
+    pub fn of(
         node: &Node,
         resolved: &ResolvedTarget,
         dependencies: &[Arc<ConfiguredTarget>],
@@ -107,76 +213,5 @@ impl SavedTargets {
             content.str(shell.program.exec_path()).part(&shell.files.fingerprint());
         }
         TargetKey { place: place.finish(), content: content.finish() }
-    }
-
-    /// The target of a key, if it was evaluated with the same options.
-    pub fn get(
-        &self,
-        key: &TargetKey,
-        configuration: &Configuration,
-    ) -> Option<Arc<ConfiguredTarget>> {
-        let mut known = self.known.lock().unwrap_or_else(|poison| poison.into_inner());
-        let slot = known.get_mut(&key.place)?.get_mut(&key.content)?;
-        if let Known::Encoded(bytes) = slot {
-            let saved: SavedTarget = SavedDepsets::decode(bytes).ok()?;
-            *slot = Known::Decoded(saved.reads, Arc::new(saved.target));
-        }
-        let Known::Decoded(reads, target) = slot else { return None };
-        let same = reads.iter().all(|(option, value)| read_again(configuration, option) == *value);
-        same.then(|| target.clone())
-    }
-
-    /// Keeps a target that was evaluated.
-    pub fn put(&self, key: TargetKey, reads: &OptionReads, target: &Arc<ConfiguredTarget>) {
-        let reads = reads.all();
-        if self.log.is_some() {
-            let saved = SavedTarget { reads: reads.clone(), target: (**target).clone() };
-            if let (Ok(mut record), Ok(data)) =
-                (postcard::to_stdvec(&key), SavedDepsets::encode(&saved))
-            {
-                record.extend(data);
-                self.new.lock().unwrap_or_else(|poison| poison.into_inner()).push(record);
-            }
-        }
-        let mut known = self.known.lock().unwrap_or_else(|poison| poison.into_inner());
-        let place = known.entry(key.place).or_default();
-        place.insert(key.content, Known::Decoded(reads, target.clone()));
-    }
-
-    /// Writes what is new to the log. What cannot be written is evaluated again next time.
-    pub fn save(&mut self) {
-        let new =
-            std::mem::take(&mut *self.new.lock().unwrap_or_else(|poison| poison.into_inner()));
-        let Some(log) = &self.log else { return };
-        let mut log = log.lock().unwrap_or_else(|poison| poison.into_inner());
-        if log.append_all(new.iter().map(Vec::as_slice)).is_err() {
-            return;
-        }
-        self.records += new.len();
-        let known = self.known.lock().unwrap_or_else(|poison| poison.into_inner());
-        let live: usize = known.values().map(HashMap::len).sum();
-        if !is_mostly_garbage(live, self.records) {
-            return;
-        }
-        let mut records = Vec::new();
-        for (place, contents) in known.iter() {
-            for (content, slot) in contents {
-                let key = TargetKey { place: *place, content: *content };
-                let data = match slot {
-                    Known::Encoded(bytes) => Ok(bytes.clone()),
-                    Known::Decoded(reads, target) => SavedDepsets::encode(&SavedTarget {
-                        reads: reads.clone(),
-                        target: (**target).clone(),
-                    }),
-                };
-                if let (Ok(mut record), Ok(data)) = (postcard::to_stdvec(&key), data) {
-                    record.extend(data);
-                    records.push(record);
-                }
-            }
-        }
-        if log.compact(records.iter().map(Vec::as_slice)).is_ok() {
-            self.records = records.len();
-        }
     }
 }

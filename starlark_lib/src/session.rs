@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rbz_engine::artifact::Root;
 use rbz_engine::diagnostic::Diagnostic;
@@ -43,7 +43,7 @@ pub struct Session {
     host_constraints: Arc<[Label]>,
     shell: Label,
     transitions: Transitions,
-    saved: Mutex<SavedTargets>,
+    saved: SavedTargets,
     events: Arc<dyn EventSink>,
 }
 
@@ -158,7 +158,7 @@ impl Session {
             host_constraints: options.host_constraints.into(),
             shell: options.shell,
             transitions: Transitions::default(),
-            saved: Mutex::new(SavedTargets::open(&log)),
+            saved: SavedTargets::open(&log),
             events,
         })
     }
@@ -179,7 +179,9 @@ impl Session {
             evaluated: 0,
             dependencies: Vec::new(),
         };
-        if let Err(error) = self.analyze_into(request, &mut analysis) {
+        // On the loader's threads, so that no step of it has to be handed over to them.
+        let result = self.loader.threads().install(|| self.analyze_into(request, &mut analysis));
+        if let Err(error) = result {
             analysis.errors.push(error);
         }
         analysis.packages = self.loader.package_count();
@@ -200,12 +202,11 @@ impl Session {
             return Ok(());
         }
         let selection = self.select(expansion.targets, request)?;
-        let mut saved = self.saved.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut analyzer = Analyzer::new(
             &self.loader,
             self.host_constraints.clone(),
             &self.transitions,
-            &saved,
+            &self.saved,
             request.keep_going,
             self.events.clone(),
         );
@@ -231,8 +232,7 @@ impl Session {
                 .map_err(|error| *error)?;
             analysis.plan = plan;
         }
-        drop(analyzer);
-        saved.save();
+        self.saved.save();
         Ok(())
     }
 

@@ -96,3 +96,10 @@ fn write_string(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     f.write_str("\"")
 }
+
+/// A noun with its article: `a list`, `an int`.
+pub fn with_article(noun: &str) -> String {
+    let article =
+        if noun.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
