@@ -81,6 +81,8 @@ pub struct TestTarget {
     pub shard_count: Option<u32>,
     /// Its tags.
     pub tags: Vec<Arc<str>>,
+    /// What it sees besides its runfiles: the shell, which interprets most scripts.
+    pub tools: Depset,
     /// One action for each run of each shard, filled in when the command is `test`.
     pub runs: Vec<ActionId>,
 }

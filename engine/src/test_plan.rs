@@ -140,7 +140,10 @@ fn test_run(
         mnemonic: "TestRunner".into(),
         progress_message: Some(outputs.message(&target.label).into()),
         configuration: target.configuration.clone(),
-        inputs: Depset::of_files([program.file.clone(), program.runfiles_tree.clone()]),
+        inputs: Depset::union([
+            Depset::of_files([program.file.clone(), program.runfiles_tree.clone()]),
+            test.tools.clone(),
+        ]),
         outputs: vec![outputs.log.clone(), outputs.xml.clone(), outputs.undeclared.clone()],
         kind: ActionKind::Spawn(Spawn {
             argv,
@@ -259,6 +262,7 @@ mod tests {
             flaky: false,
             shard_count: None,
             tags: vec!["manual".into(), "exclusive".into()],
+            tools: Depset::of_files([]),
             runs: vec![],
         };
         let mut program = Program {

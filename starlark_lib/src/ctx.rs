@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use allocative::Allocative;
-use rbz_engine::artifact::{Artifact, Root};
+use rbz_engine::artifact::{Artifact, ArtifactKind, Root};
 use rbz_engine::depset::{Depset, Order};
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
@@ -23,7 +23,7 @@ use starlark::{starlark_module, starlark_simple_value};
 
 use crate::action_arguments::{file_set, files, list, wrong};
 use crate::actions::ActionsValue;
-use crate::attr::AttrValue;
+use crate::attr::{AttrKind, AttrValue};
 use crate::attributes_value::{AttributesValue, View};
 use crate::builtin_providers::Builtin;
 use crate::configuration_value::ConfigurationValue;
@@ -260,7 +260,10 @@ fn ctx_methods(builder: &mut MethodsBuilder) {
                     .iter()
                     .find(|provider| provider.id == Builtin::DefaultInfo.id())
                     .and_then(|info| info.get("files"));
-                if let Some(Plain::Depset(files)) = files {
+                // What its own attributes name stands for the same here: of a program, the program.
+                if let Some(Plain::Depset(files)) = files
+                    && !locations.knows(&target.label)
+                {
                     locations.add_files(&target.label, files.to_files());
                 }
             }
@@ -407,6 +410,16 @@ impl RuleContext {
         for attribute in self.attributes.values() {
             for (label, index) in &attribute.dependencies {
                 locations.add(label, &self.dependencies[*index]);
+            }
+            let outputs = match (&attribute.kind, &attribute.value) {
+                (AttrKind::Output, AttrValue::Label(label)) => std::slice::from_ref(label),
+                (AttrKind::OutputList, AttrValue::LabelList(labels)) => labels,
+                _ => continue,
+            };
+            for label in outputs {
+                if let Ok(file) = self.declare(ArtifactKind::File, label.name(), None, None) {
+                    locations.add_files(label, vec![file]);
+                }
             }
         }
         locations

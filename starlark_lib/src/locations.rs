@@ -58,6 +58,11 @@ impl Locations {
         self.add_files(label, files);
     }
 
+    /// Whether `label` stands for something.
+    pub fn knows(&self, label: &Label) -> bool {
+        self.files.contains_key(label)
+    }
+
     /// Lets `label` stand for `files`.
     pub fn add_files(&mut self, label: &Label, files: Vec<Artifact>) {
         let known = self.files.entry(label.clone()).or_default();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::depset::Depset;
 use rbz_engine::plan::{Program, TestTarget};
 use rbz_engine::value::Value;
 
@@ -115,5 +116,11 @@ pub fn test(context: &RuleContext, target: &ConfiguredTarget) -> Option<TestTarg
         });
         tags.extend(names);
     }
-    Some(TestTarget { size, timeout, flaky: truth("flaky"), shard_count, tags, runs: Vec::new() })
+    let tools = match &*context.shell {
+        Ok(shell) => shell.files.clone(),
+        // A test that is no script runs without.
+        Err(_) => Depset::of_files([]),
+    };
+    let flaky = truth("flaky");
+    Some(TestTarget { size, timeout, flaky, shard_count, tags, tools, runs: Vec::new() })
 }

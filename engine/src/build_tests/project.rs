@@ -294,6 +294,7 @@ impl Project {
                 flaky,
                 shard_count: None,
                 tags: vec![],
+                tools: Depset::of_files([]),
                 runs: vec![],
             }),
         });

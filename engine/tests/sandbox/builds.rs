@@ -218,6 +218,7 @@ fn test_of(dir: &Path, tags: &[&str]) -> BuildOutcome {
         flaky: false,
         shard_count: None,
         tags: tags.iter().map(|tag| (*tag).into()).collect(),
+        tools: Depset::of_files([]),
         runs: vec![],
     });
     add_test_runs(&mut workspace.plan, &TestOptions::default()).unwrap();
