@@ -132,7 +132,11 @@ fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
                 let is_own = maker.outputs.iter().any(|o| action.outputs.contains(o));
                 return if is_own { None } else { undeclared(Some(maker.owner.clone())) };
             }
-            parent = parent.rsplit_once('/')?.0;
+            match parent.rsplit_once('/') {
+                Some((directory, _)) => parent = directory,
+                // Not of this request, but an earlier one may have made it.
+                None => return undeclared(Some(made_before(plan, path)?)),
+            }
         }
     }
     let (repo, inside) = match path.strip_prefix("external/") {
@@ -148,6 +152,17 @@ fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
         return None;
     }
     undeclared(label_of(root, repo, inside, &is_file))
+}
+
+/// The label of the generated file at `path`, if an earlier build left it in the output tree.
+fn made_before(plan: &Plan, path: &str) -> Option<Label> {
+    let root = plan.repositories.get(&RepoName::main())?;
+    let is_file = |path: &Path| matches!(files::stat(path, true), Ok(Some((Kind::File { .. }, _))));
+    // The workspace has a link to the output tree: rbz-out/CONFIGURATION/bin/PATH.
+    if !is_file(&root.join(path)) {
+        return None;
+    }
+    label_of(root, RepoName::main(), path.splitn(4, '/').nth(3)?, &is_file)
 }
 
 /// The label of a source file: its package is the nearest directory with a BUILD file.

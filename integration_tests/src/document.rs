@@ -76,11 +76,24 @@ fn run(ws: &Workspace, command: &str) -> String {
     };
     match command.strip_prefix("rbz ") {
         Some(arguments) => {
-            let outcome = ws.rbz(arguments).exit_code(exit_code).run();
+            let arguments = words(arguments);
+            let outcome = ws.rbz_args(arguments).exit_code(exit_code).run();
             format!("{}{}", outcome.stdout(), outcome.stderr())
         }
         None => crate::system::output_of(ws.root(), "sh", &["-c", command]),
     }
+}
+
+/// The words of a command line, some of them in double quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('"').enumerate() {
+        match index % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 fn assert_printed(command: &str, expected: &[String], all: &str) {
@@ -91,11 +104,12 @@ fn assert_printed(command: &str, expected: &[String], all: &str) {
     }
 }
 
-/// Whether `printed` is `expected`, where `…` stands for anything. White space counts as one.
+/// Whether `printed` is `expected`, where `…` stands for anything, nothing included. Runs of white
+/// space are one, and none beside `…`.
 fn matches(expected: &str, printed: &str) -> bool {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (expected, mut printed) = (squeeze(expected), squeeze(printed).to_owned());
-    let mut parts = expected.split('…');
+    let mut parts = expected.split('…').map(str::trim);
     let first = parts.next().unwrap_or_default();
     if !printed.starts_with(first) {
         return false;

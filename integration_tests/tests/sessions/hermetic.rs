@@ -28,7 +28,7 @@ fn a_sibling_file() {
 fn a_sibling_file_of_a_genrule() {
     let ws = command("cat sibling.txt > $@").file("sibling.txt", "a line\n").build();
     let outcome = ws.rbz("build //:o").exit_code(1).run();
-    outcome.stderr_has("`sibling.txt`").stderr_has("//:sibling.txt").stderr_has("srcs");
+    outcome.stderr_has("`sibling.txt`").stderr_has("\":sibling.txt\"").stderr_has("srcs");
 }
 
 #[test]
@@ -53,7 +53,7 @@ genrule(name = "o", outs = ["o.txt"], cmd = "cat $(BINDIR)/made.txt > $@")
     // Even when it is there already.
     ws.rbz("build //:made").run();
     let outcome = ws.rbz("build //:o").exit_code(1).run();
-    outcome.stderr_has("made.txt").stderr_has("//:made");
+    outcome.stderr_has("\":made.txt\"").stderr_has("not declared");
 }
 
 #[test]
@@ -77,7 +77,7 @@ lisp_library(name = "b", srcs = ["b.lisp"])
 
 #[test]
 fn the_home_directory() {
-    let ws = command("ls -A $$HOME > $@; ls -A /root /home >> $@ 2>/dev/null; true").build();
+    let ws = command("ls -A $$HOME > $@; ls -A /root /home >> $@ 2>&1 || true").build();
     std::fs::write(ws.home().join("secret.txt"), "secret\n").expect("the home can be written");
     ws.rbz("build //:o").run();
     assert!(!ws.read("rbz-bin/o.txt").contains("secret"));
@@ -96,7 +96,7 @@ fn an_absolute_path_into_the_workspace() {
         &format!("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"cp {} $@\")\n", path.display()),
     );
     let outcome = ws.rbz("build //:o").exit_code(1).run();
-    outcome.stderr_has("No such file").stderr_has("//:data.txt");
+    outcome.stderr_has("No such file").stderr_has("\":data.txt\"");
 }
 
 #[test]
@@ -124,8 +124,10 @@ fn the_network() {
     let ws = command(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; touch $@")).build();
     ws.rbz("build //:o").exit_code(1).run().stderr_has("Connection refused");
 
-    let ws = command("test \\\"$$(ls /sys/class/net 2>/dev/null | grep -v ^lo$$)\\\" = '' && grep -v -e lo: -e '|' /proc/net/dev > $@; touch $@; test ! -s $@").build();
+    // Of interfaces there is the loopback alone.
+    let ws = command("tail -n +3 /proc/net/dev | cut -d: -f1 > $@").build();
     ws.rbz("build //:o").run();
+    assert_eq!(ws.read("rbz-bin/o.txt").trim(), "lo");
 }
 
 #[test]
@@ -135,8 +137,6 @@ fn the_environment_of_the_user() {
     let environment = ws.read("rbz-bin/o.txt");
     assert!(!environment.contains("SECRET") && !environment.contains("de_DE"), "{environment}");
     assert!(environment.contains("LANG=C.UTF-8\n"), "{environment}");
-    ws.rbz("build //:o --action_env=WANTED=value").run();
-    assert!(ws.read("rbz-bin/o.txt").contains("WANTED=value\n"));
 }
 
 #[test]

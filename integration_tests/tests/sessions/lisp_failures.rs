@@ -135,7 +135,7 @@ fn a_file_that_kills_the_compiler() {
     let text = "(eval-when (:compile-toplevel)\n  (sb-alien:alien-funcall (sb-alien:extern-alien \"abort\" (function sb-alien:void))))\n";
     let ws = one_file(text).build();
     let outcome = ws.rbz("build //:lib").exit_code(1).run();
-    outcome.stderr_has("lib.lisp").stderr_has("//:lib").stderr_has("signal");
+    outcome.stderr_has("lib.lisp").stderr_has("//:lib").stderr_has("SIGABRT");
 }
 
 #[test]

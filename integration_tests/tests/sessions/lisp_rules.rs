@@ -62,7 +62,7 @@ lisp_binary(name = "p", srcs = ["p.lisp"], main = "main", deps = [":lib"])
 #[test]
 fn load_says_whether_a_function_is_interpreted_or_compiled() {
     let first = "(defun f () 1)\n";
-    let second = "(defun result () #.(if (typep (symbol-function 'f) 'sb-eval:interpreted-function) :interpreted :compiled))\n";
+    let second = "(defun result () #.(if (typep (symbol-function 'f) 'sb-eval::interpreted-function) :interpreted :compiled))\n";
     assert_eq!(printed(loaded("source", first, second)), ":INTERPRETED\n");
     assert_eq!(printed(loaded("fasl", first, second)), ":COMPILED\n");
     assert_eq!(printed(loaded("image", first, second)), ":COMPILED\n");
@@ -88,7 +88,7 @@ lisp_binary(name = "p", srcs = [], main = "main", deps = [":user"])
 "#)
     .file("fasl.lisp", "(defun by-fasl () 1)\n")
     .file("source.lisp", "(defun by-source () 1)\n")
-    .file("user.lisp", "(defun main () (print '(#.(compiled-function-p #'by-fasl) #.(typep #'by-source 'sb-eval:interpreted-function))))\n");
+    .file("user.lisp", "(defun main () (print '(#.(compiled-function-p #'by-fasl) #.(typep #'by-source 'sb-eval::interpreted-function))))\n");
     assert!(printed(ws).contains("(T T)"));
 }
 
@@ -230,7 +230,7 @@ fn the_core_alone_is_an_output_group() {
     let printed = rbz_integration_tests::system::output_of(
         ws.root(),
         "sbcl",
-        &["--core", "rbz-bin/p.core", "--no-sysinit", "--no-userinit"],
+        &["--noinform", "--core", "rbz-bin/p.core"],
     );
     assert_eq!(printed, "core\n");
 }

@@ -52,7 +52,7 @@ fn a_result_is_known_the_second_time_unless_it_was_a_failure() {
     ws.rbz("test //:t").exit_code(3).run();
     let again = ws.rbz("test //:t").exit_code(3).run();
     assert!(!again.ran().is_empty(), "a failure runs again: {again}");
-    assert!(!again.stderr().contains("(cached)"), "{again}");
+    assert!(!again.to_string().contains("(cached)"), "{again}");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_test_that_hangs_is_stopped_and_never_cached() {
     for _ in 0..2 {
         let outcome = ws.rbz("test //:t --test_timeout=1").exit_code(3).run();
         outcome.shows("TIMEOUT in ");
-        assert!(!outcome.stderr().contains("(cached)"), "{outcome}");
+        assert!(!outcome.to_string().contains("(cached)"), "{outcome}");
         let log = ws.read("rbz-testlogs/t/test.log");
         assert!(log.contains("begun") && !log.contains("never"), "{log}");
     }
@@ -174,7 +174,7 @@ test_suite(name = "all_small", tags = ["small"])
     .build();
     let tested = |line: &str| -> Vec<String> {
         let outcome = ws.rbz(line).run();
-        let lines = outcome.stderr().lines().filter(|line| line.contains("PASSED"));
+        let lines = outcome.stdout().lines().filter(|line| line.contains("PASSED"));
         lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     };
     assert_eq!(tested("test //..."), ["//:a", "//:b"]);
@@ -191,7 +191,7 @@ fn test_output_all_shows_the_log_of_what_passes() {
     let shown = ws.rbz("test //:t --test_output=all").run();
     shown.shows("the log");
     let quiet = ws.rbz("test //:t").run();
-    assert!(!format!("{}{}", quiet.stdout(), quiet.stderr()).contains("the log"), "{quiet}");
+    assert!(!quiet.to_string().contains("the log"), "{quiet}");
 }
 
 #[test]

@@ -350,9 +350,9 @@ fn a_glob_over_a_loop_of_links_ends() {
         .file("sub/a.txt", "")
         .build();
     std::os::unix::fs::symlink("..", ws.path("sub/up")).expect("a link can be made");
-    // A link to a directory above is a directory like any other to Bazel; here the walk ends.
+    // A link to a directory above is followed no further than its own way.
     let start = std::time::Instant::now();
-    ws.rbz("build //:a").exit_code(1).run().stderr_has("sub/up");
+    ws.rbz("build //:a").run();
     assert!(start.elapsed().as_secs() < 20);
 }
 
@@ -403,7 +403,7 @@ fn a_flag_with_a_wrong_value() {
 #[test]
 fn a_pattern_that_is_none() {
     let ws = workspace().build();
-    assert_snapshot!(ws.rbz("build //a/.../b").exit_code(2).run().golden_errors());
+    assert_snapshot!(ws.rbz("build //a/.../b").exit_code(1).run().golden_errors());
 }
 
 #[test]

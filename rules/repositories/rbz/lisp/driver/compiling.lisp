@@ -225,10 +225,12 @@ or nil if it did not come to its end."
   "Record that the file cannot be read, at the place where the reader stopped."
   (let* ((inner (innermost condition))
          (start (next-form-start)))
+    ;; What `#.` evaluates may signal anything; then the form is the place.
     (record condition :error
-            :position (if (typep inner 'end-of-file) start (reader-position inner))
+            :position (if (typep inner 'reader-error) (reader-position inner) start)
             :form-start start
-            :type (type-text inner))))
+            :type (type-text inner)
+            :hint (error-hint inner))))
 
 (defun reader-position (condition)
   "The position in the text at which the reader stopped with CONDITION: before the character."
