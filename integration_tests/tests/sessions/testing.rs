@@ -166,7 +166,7 @@ fn filters_choose_among_tests() {
 sh_test(name = "a", size = "small", srcs = ["t.sh"], tags = ["slow"])
 sh_test(name = "b", size = "large", srcs = ["t.sh"])
 sh_test(name = "c", size = "small", srcs = ["t.sh"], tags = ["manual"])
-test_suite(name = "suite", tests = [":a", ":c"])
+test_suite(name = "suite", tags = ["manual"], tests = [":a", ":c"])
 test_suite(name = "all_small", tags = ["small"])
 "#,
     )
