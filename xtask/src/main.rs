@@ -27,7 +27,7 @@ enum Task {
     },
     /// Checks format, lints and documentation
     Check,
-    /// Does what has to be right before a change is merged: `check`, then `test`
+    /// Does what has to be right before a change is merged: `test` and `check`, both to the end
     Ci,
 }
 
@@ -39,9 +39,10 @@ fn main() -> ExitCode {
             packages::install().and_then(|()| steps::test(&arguments))
         }
         Some(Task::Check) => steps::check(),
-        Some(Task::Ci) => {
-            packages::install().and_then(|()| steps::check()).and_then(|()| steps::test(&[]))
-        }
+        Some(Task::Ci) => packages::install().and_then(|()| {
+            let tests = steps::test(&[]);
+            steps::check().and(tests)
+        }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
