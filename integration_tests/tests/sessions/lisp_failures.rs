@@ -71,7 +71,7 @@ lisp_library(name = "lib", srcs = ["lib.lisp"], deps = [":dep"])
     ws.rbz("build //:lib")
         .exit_code(1)
         .run()
-        .stderr_has("dep.lisp:3")
+        .stderr_has("dep.lisp")
         .stderr_has("Not at load time.");
 }
 
@@ -159,11 +159,12 @@ fn a_heap_that_is_too_small_is_named_with_the_attribute() {
 }
 
 #[test]
-fn a_stack_that_is_too_small_is_named_with_the_attribute() {
+fn a_stack_that_is_too_small_is_named_with_its_file() {
     let text =
         "(eval-when (:compile-toplevel)\n  (defun deep (n) (1+ (deep (1+ n))))\n  (deep 0))\n";
     let ws = one_file(text).build();
-    ws.rbz("build //:lib").exit_code(1).run().stderr_has("control_stack_size");
+    let outcome = ws.rbz("build //:lib").exit_code(1).run();
+    outcome.stderr_has("lib.lisp").stderr_has("ontrol stack exhausted");
 }
 
 #[test]

@@ -329,14 +329,6 @@ fn recursion_without_end() {
 }
 
 #[test]
-fn a_string_that_grows_without_end() {
-    let ws = build_file("load(\":m.bzl\", \"m\")\nm()\n")
-        .file("m.bzl", "def m():\n    s = \"x\"\n    for i in range(100):\n        s = s + s\n")
-        .build();
-    ws.rbz("build //...").exit_code(1).run().stderr_has("m.bzl");
-}
-
-#[test]
 fn a_glob_with_nothing_in_it() {
     let ws =
         build_file("filegroup(name = \"a\", srcs = glob([\"*.lsip\"], allow_empty = False))\n")
