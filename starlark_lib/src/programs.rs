@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::depset::Depset;
+use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::plan::{Program, TestTarget};
 use rbz_engine::value::Value;
 
