@@ -97,8 +97,11 @@ pub fn strings(name: &str, value: Value) -> Result<Vec<Arc<str>>, Diagnostic> {
         .collect()
 }
 
+/// An entry of a dict of strings.
+pub type StringPair = (Arc<str>, Arc<str>);
+
 /// A dict of strings, in its order; `None`: empty.
-pub fn string_pairs(name: &str, value: Value) -> Result<Vec<(Arc<str>, Arc<str>)>, Diagnostic> {
+pub fn string_pairs(name: &str, value: Value) -> Result<Vec<StringPair>, Diagnostic> {
     if value.is_none() {
         return Ok(Vec::new());
     }

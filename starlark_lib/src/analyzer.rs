@@ -18,7 +18,7 @@ use crate::native_targets;
 use crate::rule::RuleRef;
 use crate::rule_context::{RuleContext, RuleContextParts, Shell};
 use crate::rule_evaluation;
-use crate::saved_targets::{SavedTargets, TargetKey};
+use crate::saved_targets::{SavedTargets, Surroundings, TargetKey};
 use crate::target_checks::{check_declarations, check_dependencies};
 use crate::transitions::Transitions;
 
@@ -343,7 +343,12 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         dependencies: Vec<Arc<ConfiguredTarget>>,
     ) -> Result<Arc<ConfiguredTarget>, Box<Diagnostic>> {
         let analyzer = self.analyzer;
-        let key = TargetKey::of(node, resolved, &dependencies, &analyzer.shell);
+        let surroundings = Surroundings {
+            workspace: &analyzer.loader.workspace_name(),
+            shell: &analyzer.shell,
+            host_constraints: &analyzer.host_constraints,
+        };
+        let key = TargetKey::of(node, resolved, &dependencies, &surroundings);
         if let Some(saved) = analyzer.saved.get(&key, &node.configuration) {
             return Ok(saved);
         }

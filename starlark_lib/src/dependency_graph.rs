@@ -18,7 +18,7 @@ use crate::configuration::Configuration;
 use crate::loader::Loader;
 use crate::package::{Package, RuleTarget, Target, TargetKind};
 use crate::rule::{NativeRule, RuleRef, RuleSchema};
-use crate::rule_context::ResolvedAttribute;
+use crate::rule_context::{ResolvedAttribute, ResolvedAttributes};
 use crate::transitions::Transitions;
 
 /// The number of a node in its graph.
@@ -69,7 +69,7 @@ pub enum ResolvedKind {
         /// The rule.
         schema: Arc<RuleSchema>,
         /// All attributes.
-        attributes: Arc<IndexMap<Arc<str>, ResolvedAttribute>>,
+        attributes: Arc<ResolvedAttributes>,
     },
     /// The same as its one dependency: an alias, or a target that moves to another configuration.
     Forward,
@@ -339,7 +339,7 @@ impl Resolver<'_> {
         rule: &RuleTarget,
         schema: &RuleSchema,
         configuration: &Arc<Configuration>,
-    ) -> Result<(IndexMap<Arc<str>, ResolvedAttribute>, Vec<Wanted>), Box<Diagnostic>> {
+    ) -> Result<(ResolvedAttributes, Vec<Wanted>), Box<Diagnostic>> {
         let conditions = Conditions {
             loader: self.loader,
             host_constraints: self.host_constraints,

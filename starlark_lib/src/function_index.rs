@@ -12,13 +12,16 @@ use starlark::values::{OwnedFrozenValue, Value};
 /// Loads a module that no evaluation has asked for yet.
 pub type ModuleLoader = Arc<dyn Fn(&Label) -> Result<FrozenModule, Diagnostic> + Send + Sync>;
 
+type KnownFunction = (FunctionRef, OwnedFrozenValue);
+
 /// Finds a function by name, and the name of a function.
 ///
 /// Modules are added as they are loaded, each after those that it loads: so a function is first
 /// seen in the module that defines it.
 #[derive(Default)]
 pub struct FunctionIndex {
-    by_name: RwLock<HashMap<Arc<str>, Vec<(FunctionRef, OwnedFrozenValue)>>>,
+    /// By the name in the `def`, which several functions may have.
+    by_name: RwLock<HashMap<Arc<str>, Vec<KnownFunction>>>,
     loader: OnceLock<ModuleLoader>,
 }
 

@@ -89,6 +89,9 @@ pub mod workspace;
 pub mod workspace_functions;
 
 #[cfg(test)]
+mod analysis_error_tests;
+
+#[cfg(test)]
 mod analysis_fixture;
 
 #[cfg(test)]

@@ -16,9 +16,7 @@ use crate::configured_target::ConfiguredTarget;
 use crate::dependency_graph::Node;
 use crate::loader::Loader;
 use crate::rule::NativeRule;
-use crate::rule_context::ResolvedAttribute;
-
-type Attributes = indexmap::IndexMap<Arc<str>, ResolvedAttribute>;
+use crate::rule_context::ResolvedAttributes;
 
 /// A configured target without actions.
 pub fn passive(node: &Node, rule: &str, providers: Vec<ProviderInstance>) -> ConfiguredTarget {
@@ -90,7 +88,7 @@ pub fn generated_file(
 pub fn native_rule(
     node: &Node,
     rule: NativeRule,
-    attributes: &Attributes,
+    attributes: &ResolvedAttributes,
     dependencies: &[Arc<ConfiguredTarget>],
 ) -> Result<ConfiguredTarget, Box<Diagnostic>> {
     let empty = || DefaultInfo::of_files(Depset::union([])).to_instance();
@@ -144,7 +142,10 @@ pub fn native_rule(
     Ok(passive(node, rule.name(), providers))
 }
 
-fn system_files(node: &Node, attributes: &Attributes) -> Result<DefaultInfo, Box<Diagnostic>> {
+fn system_files(
+    node: &Node,
+    attributes: &ResolvedAttributes,
+) -> Result<DefaultInfo, Box<Diagnostic>> {
     let mut files = Vec::new();
     for (name, kind) in [("srcs", ArtifactKind::SourceFile), ("trees", ArtifactKind::SourceTree)] {
         let Some(AttrValue::StringList(paths)) =

@@ -163,8 +163,7 @@ where
                         "the provider `{}` takes its fields by name, as in `{}(field = value)`",
                         self.name(),
                         self.name()
-                    ))
-                    .into());
+                    )));
                 }
             }
             fields.extend(names.iter().map(|(name, value)| (name.as_str().into(), *value)));

@@ -29,6 +29,9 @@ pub struct ResolvedAttribute {
     pub transitioned: bool,
 }
 
+/// The attributes of a target by name, in the order of the rule.
+pub type ResolvedAttributes = IndexMap<Arc<str>, ResolvedAttribute>;
+
 /// The shell of `run_shell`.
 #[derive(Clone, Debug)]
 pub struct Shell {
@@ -48,7 +51,7 @@ pub struct RuleContext {
     /// Its configuration.
     pub configuration: Arc<Configuration>,
     /// Its attributes by name.
-    pub attributes: Arc<IndexMap<Arc<str>, ResolvedAttribute>>,
+    pub attributes: Arc<ResolvedAttributes>,
     /// Its dependencies, as the attributes number them.
     pub dependencies: Vec<Arc<ConfiguredTarget>>,
     /// The name of the main workspace.
@@ -87,7 +90,7 @@ pub struct RuleContextParts {
     /// See [`RuleContext::configuration`].
     pub configuration: Arc<Configuration>,
     /// See [`RuleContext::attributes`].
-    pub attributes: Arc<IndexMap<Arc<str>, ResolvedAttribute>>,
+    pub attributes: Arc<ResolvedAttributes>,
     /// See [`RuleContext::dependencies`].
     pub dependencies: Vec<Arc<ConfiguredTarget>>,
     /// See [`RuleContext::workspace`].

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rbz_engine::depset_log::DepsetLog;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
+use rbz_engine::label::Label;
 use rbz_engine::record_log::{RecordLog, is_mostly_garbage};
 use rbz_engine::value::Value;
 use serde::{Deserialize, Serialize};
@@ -185,13 +186,23 @@ fn encode(
     records.map(|record| postcard::to_stdvec(&record).ok()).collect()
 }
 
+/// What every rule can see besides its target.
+pub struct Surroundings<'a> {
+    /// The name of the main workspace.
+    pub workspace: &'a str,
+    /// The shell of `run_shell`.
+    pub shell: &'a Result<Shell, Diagnostic>,
+    /// The constraint values of the machine.
+    pub host_constraints: &'a [Label],
+}
+
 impl TargetKey {
     /// What identifies the target of a node.
     pub fn of(
         node: &Node,
         resolved: &ResolvedTarget,
         dependencies: &[Arc<ConfiguredTarget>],
-        shell: &Result<Shell, Diagnostic>,
+        surroundings: &Surroundings,
     ) -> TargetKey {
         let mut place = FingerprintBuilder::new("place of a configured target");
         place.str(&node.label.to_string()).str(node.configuration.name());
@@ -209,8 +220,12 @@ impl TargetKey {
         for dependency in dependencies {
             content.part(&dependency.fingerprint);
         }
-        if let Ok(shell) = shell {
+        content.str(surroundings.workspace);
+        if let Ok(shell) = surroundings.shell {
             content.str(shell.program.exec_path()).part(&shell.files.fingerprint());
+        }
+        for constraint in surroundings.host_constraints {
+            content.str(&constraint.to_string());
         }
         TargetKey { place: place.finish(), content: content.finish() }
     }

@@ -25,7 +25,7 @@ use crate::dialect::{self, FileKind};
 use crate::evaluation::{AnalysisStage, Evaluation, Stage};
 use crate::loader::Loader;
 use crate::package::Target;
-use crate::rule_context::ResolvedAttribute;
+use crate::rule_context::ResolvedAttributes;
 use crate::starlark_error;
 use crate::transition_value::FrozenTransitionValue;
 
@@ -64,7 +64,7 @@ impl Transitions {
         loader: &Loader,
         transition: &FunctionRef,
         from: &Arc<Configuration>,
-        attributes: &IndexMap<Arc<str>, ResolvedAttribute>,
+        attributes: &ResolvedAttributes,
     ) -> Result<Arc<Configuration>, Box<Diagnostic>> {
         let mut builder = FingerprintBuilder::new("transition");
         builder.part(&from.fingerprint());
@@ -89,7 +89,7 @@ impl Transitions {
         loader: &Loader,
         transition: &FunctionRef,
         from: &Arc<Configuration>,
-        attributes: &IndexMap<Arc<str>, ResolvedAttribute>,
+        attributes: &ResolvedAttributes,
     ) -> Result<Arc<Configuration>, Box<Diagnostic>> {
         let module = loader.module(&transition.module)?;
         let (owned, _) = module.frozen.get_any_visibility(&transition.name).map_err(|_| {
