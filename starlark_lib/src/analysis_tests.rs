@@ -412,6 +412,7 @@ user = rule(implementation = _user, attrs = {"_tool": attr.label(executable = Tr
         tags: [
             "requires-network",
         ],
+        tools: depset(2 direct, 0 transitive),
         runs: [],
     }
     "#);
