@@ -167,7 +167,6 @@ sh_test(name = "a", size = "small", srcs = ["t.sh"], tags = ["slow"])
 sh_test(name = "b", size = "large", srcs = ["t.sh"])
 sh_test(name = "c", size = "small", srcs = ["t.sh"], tags = ["manual"])
 test_suite(name = "suite", tags = ["manual"], tests = [":a", ":c"])
-test_suite(name = "all_small", tags = ["small"])
 "#,
     )
     .file("t.sh", "#!/bin/bash\n")
@@ -182,7 +181,6 @@ test_suite(name = "all_small", tags = ["small"])
     assert_eq!(tested("test //... --test_tag_filters=slow"), ["//:a"]);
     assert_eq!(tested("test //... --test_size_filters=large"), ["//:b"]);
     assert_eq!(tested("test //:suite"), ["//:a", "//:c"]);
-    assert_eq!(tested("test //:all_small"), ["//:a"]);
 }
 
 #[test]
