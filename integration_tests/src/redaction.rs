@@ -25,7 +25,7 @@ impl Redaction {
         for (from, to) in &self.0 {
             text = text.replace(from, to);
         }
-        text.split_inclusive('\n').map(|line| redact_words(line)).collect()
+        text.split_inclusive('\n').map(redact_words).collect()
     }
 }
 

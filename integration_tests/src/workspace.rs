@@ -153,7 +153,7 @@ impl Workspace {
 
     /// The text of a file.
     pub fn read(&self, path: &str) -> String {
-        read(&self.path(path))
+        read(self.path(path))
     }
 
     /// Replaces the one place of `from` in a file by `to`.

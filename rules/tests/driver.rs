@@ -294,7 +294,7 @@ fn code_that_cannot_be_loaded_as_source_gets_the_hint() {
     ]);
     let output = room.compile("a.lisp", "load source dep.lisp\n");
     let text = text(&output);
-    assert!(text.starts_with("dep.lisp: error: while loading: "), "{text}");
+    assert!(text.starts_with("dep.lisp:2:1: error: while loading: "), "{text}");
     assert!(text.contains("load = \"fasl\""), "{text}");
 }
 

@@ -71,7 +71,7 @@ lisp_library(name = "lib", srcs = ["lib.lisp"], deps = [":dep"])
     ws.rbz("build //:lib")
         .exit_code(1)
         .run()
-        .stderr_has("dep.lisp")
+        .stderr_has("dep.lisp:3:1: error: while loading: Not at load time.")
         .stderr_has("Not at load time.");
 }
 

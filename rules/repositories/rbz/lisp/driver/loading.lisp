@@ -60,6 +60,9 @@
         (:fasl (load-file what :fasl))
         (:module (require-module what))))))
 
+(defvar *loaded-stream* nil
+  "The stream of the source that is being loaded.")
+
 (defun load-file (path way)
   "Load the file at the native PATH, a source or a FASL."
   (let ((*package* (find-package "COMMON-LISP-USER"))
@@ -72,7 +75,8 @@
                       (error 'load-failed :step path :cause condition)))))
         (if (eq way :source)
             (with-open-file (stream (native-path path) :external-format :utf-8)
-              (load stream))
+              (let ((*loaded-stream* stream))
+                (load stream)))
             (load (native-path path)))))))
 
 (defun keep-equal-constant (condition)
@@ -87,21 +91,38 @@
 (defun report-load-error (path way condition)
   "Print that loading the file at PATH failed with CONDITION, at its place where one is known."
   (note-missing-input condition)
-  (let ((position (and (eq way :source) (stream-position condition))))
-    (cond (position
-           (let ((source (read-source path)))
-             (print-findings (list (make-finding :severity :error :text (condition-text condition)
-                                                 :position position
-                                                 :condition-type (type-text (innermost condition))
-                                                 :hint (load-hint way condition)))
-                             source)))
-          (t (print-failure path (format nil "while loading: ~a" (condition-text condition))
-                            :condition condition :hint (load-hint way condition))))))
+  (let* ((source (and (eq way :source) (read-source path)))
+         (form (and source (loaded-form source)))
+         (text (condition-text condition)))
+    (if source
+        (print-findings
+         (list (make-finding :severity :error
+                             :text (if (reader-failure-p condition)
+                                       text
+                                       (format nil "while loading: ~a" text))
+                             :position (or (failure-position condition source) form)
+                             :form-start form
+                             :condition-type (type-text (innermost condition))
+                             :hint (load-hint way condition)))
+         source)
+        (print-failure path (format nil "while loading: ~a" text)
+                       :condition condition :hint (load-hint way condition)))))
 
-(defun stream-position (condition)
-  "Where in the file CONDITION, an error of the reader, happened."
-  (when (typep condition '(and stream-error (or reader-error end-of-file)))
-    (ignore-errors (max 0 (1- (file-position (stream-error-stream condition)))))))
+(defun reader-failure-p (condition)
+  "True of an error in the text of a file, as against one of the code in it."
+  (typep condition '(and stream-error (or reader-error end-of-file))))
+
+(defun failure-position (condition source)
+  "Where in SOURCE CONDITION happened, if it is an error of the reader."
+  (when (reader-failure-p condition)
+    (ignore-errors
+     (position-at-octet source
+                        (max 0 (1- (file-position (stream-error-stream condition))))))))
+
+(defun loaded-form (source)
+  "Where in SOURCE the top-level form begins that is being read or evaluated."
+  (ignore-errors
+   (last-form-before source (position-at-octet source (file-position *loaded-stream*)))))
 
 (defun load-hint (way condition)
   "What may help against CONDITION."

@@ -14,7 +14,7 @@
   (:documentation "The text of source files: lines, columns, and where a form stands.")
   (:use "COMMON-LISP")
   (:export "SOURCE" "READ-SOURCE" "SOURCE-PATH" "SOURCE-LINE" "LINE-AND-COLUMN"
-           "POSITION-OF"
+           "POSITION-OF" "POSITION-AT-OCTET" "LAST-FORM-BEFORE"
            "FORM-POSITION" "FORM-HEAD" "END-OF-FORM" "SOURCE-TEXT"))
 
 (defpackage "RBZ.REPORT"

@@ -32,6 +32,20 @@
           do (setf start (1+ newline)))
     (min (+ start (max 0 (1- column))) (length text))))
 
+(defun position-at-octet (source octet)
+  "The position of the character that begins OCTET bytes into the file, which is UTF-8."
+  (let ((text (source-text source)) (octets 0))
+    (or (position-if (lambda (char)
+                       (prog1 (>= octets octet)
+                         (incf octets (utf-8-length char))))
+                     text)
+        (length text))))
+
+(defun utf-8-length (char)
+  "How many bytes CHAR takes in UTF-8."
+  (let ((code (char-code char)))
+    (cond ((< code #x80) 1) ((< code #x800) 2) ((< code #x10000) 3) (t 4))))
+
 (defun source-line (source position)
   "The line of text that POSITION is in."
   (let* ((text (source-text source))
@@ -135,3 +149,11 @@ followed to its end (reader macros, backquotes), the deepest form that was found
                            (*read-eval* nil))
                        (nth-value 1 (read-from-string text t nil :start start))))
                     start))))
+
+(defun last-form-before (source end)
+  "Where the last top-level form begins that begins before END."
+  (loop with text = (source-text source)
+        for start = (skip-blank text 0) then next
+        for next = (end-of-form source start)
+        while (< start next end)
+        finally (return start)))
