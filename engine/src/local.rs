@@ -94,11 +94,13 @@ fn request(spawn: &PreparedSpawn, root: &Path, scratch: &Path) -> Request {
         argv[0].clone_from(&program);
     }
     let replaced = |value: &str| -> Option<String> {
-        for (prefix, by) in [
-            (EXEC_ROOT, root.to_string()),
-            ("/rbz/home", format!("{scratch}/{}", part::HOME)),
-            ("/tmp", format!("{scratch}/{}", part::TMP)),
-        ] {
+        // Below `/tmp` there may be files of the machine that the process was told of.
+        if value == "/tmp" {
+            return Some(format!("{scratch}/{}", part::TMP));
+        }
+        for (prefix, by) in
+            [(EXEC_ROOT, root.to_string()), ("/rbz/home", format!("{scratch}/{}", part::HOME))]
+        {
             if let Some(rest) = value.strip_prefix(prefix)
                 && (rest.is_empty() || rest.starts_with('/'))
             {

@@ -91,7 +91,7 @@ pub fn enter(view: &View) -> Result<(), Fault> {
             }
         }
     }
-    bind(&scratch.join(part::TMP), &root.join("tmp"))?;
+    private_tmp(&root.join("tmp"), &scratch.join(part::TMP))?;
     bind(&scratch.join(part::HOME), &root.join(HOME))?;
 
     let dev = root.join("dev");
@@ -118,6 +118,23 @@ pub fn enter(view: &View) -> Result<(), Fault> {
         }
     }
     change_root(root)
+}
+
+/// Puts the private `/tmp` over that of the system tree, and into it what the tree has there: a
+/// toolchain may lie below `/tmp`.
+fn private_tmp(place: &Path, private: &Path) -> Result<(), Fault> {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let there = private.join(entry.file_name());
+        let made = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => fs::create_dir(&there),
+            _ => fs::File::create(&there).map(drop),
+        };
+        // A failure shows as one of the mount.
+        drop(made);
+        bind(&entry.path(), &there)?;
+    }
+    mount(Some(private), place, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        .map_err(fault("mount the private `/tmp`"))
 }
 
 fn bind(from: &Path, to: &Path) -> Result<(), Fault> {

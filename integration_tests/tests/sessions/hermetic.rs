@@ -104,9 +104,7 @@ fn the_lisp_sources_of_the_system() {
     let ws = reading("/usr/share/common-lisp/source/alexandria/package.lisp").build();
     ws.rbz("build //:lib").exit_code(1).run().stderr_has("/usr/share/common-lisp");
 
-    let ws =
-        command("test ! -e /usr/share/common-lisp && ls /usr/share > $@ 2>/dev/null; touch $@")
-            .build();
+    let ws = command("test ! -e /usr/share/common-lisp; touch $@").build();
     ws.rbz("build //:o").run();
 }
 

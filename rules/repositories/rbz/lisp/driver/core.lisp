@@ -214,9 +214,9 @@ their slots only in classes that have instances already."
   "Save the image at the native PATH and end. The same image gives the same bytes: address-space
 randomisation is off (the command line sees to that), and what counts time or allocation is set
 back at the last moment, after the last collection."
-  (when (fboundp 'sb-impl::finalizer-thread-stop)
-    (sb-impl::finalizer-thread-stop)
-    ;; Saving asserts that the thread exists.
+  (stop-finalizers)
+  ;; Saving asserts that the thread exists.
+  (when (fboundp 'sb-impl::finalizer-thread-start)
     (push 'restart-finalizer sb-ext:*save-hooks*))
   (sb-int:encapsulate 'sb-impl::stream-deinit 'rbz 'reset-counters)
   (let ((path (native-path path)))

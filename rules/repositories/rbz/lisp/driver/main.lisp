@@ -5,6 +5,7 @@
 (defun main ()
   "Run the command that the command line names, and end with its exit code."
   (sb-ext:disable-debugger)
+  (stop-finalizers)
   (let ((arguments (command-line)))
     (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
                                                    (declare (ignore condition))

@@ -51,7 +51,7 @@
   (:documentation "Loading sources, FASLs and bundled modules into the image.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE")
   (:export "LOAD-STEP" "ADD-FEATURES" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
-           "LOAD-FAILED" "WITH-MODULES-REFUSED"))
+           "LOAD-FAILED" "WITH-MODULES-REFUSED" "STOP-FINALIZERS"))
 
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
