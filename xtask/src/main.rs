@@ -27,7 +27,7 @@ enum Task {
     },
     /// Checks format, lints and documentation
     Check,
-    /// Does what has to be right before a change is merged: `test` and `check`, both to the end
+    /// Does what has to be right before a change is merged: `check` and `test`, both to the end
     Ci,
 }
 
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
         }
         Some(Task::Check) => steps::check(),
         Some(Task::Ci) => packages::install().and_then(|()| {
-            let tests = steps::test(&[]);
-            steps::check().and(tests)
+            let checks = steps::check();
+            steps::test(&[]).and(checks)
         }),
     };
     match result {
