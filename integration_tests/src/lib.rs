@@ -1,6 +1,6 @@
 //! Sessions of a user: the real `rbz` on real workspaces with real compilers.
 //!
-//! A test makes a [`workspace`], runs `rbz` in it with [`Workspace::rbz`], and looks at what a
+//! A test makes a [`workspace()`], runs `rbz` in it with [`Workspace::rbz`], and looks at what a
 //! user sees: exit status, text, files. Each has a home directory and an output root of its own
 //! in a temporary directory; nothing of the developer's is read or written.
 
