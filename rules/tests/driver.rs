@@ -11,23 +11,32 @@ use tempfile::TempDir;
 /// The driver's core, made once for all tests.
 static DRIVER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a temporary directory");
+    let base = dir.path().join("base.core");
     let core = dir.path().join("driver.core");
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("repositories/rbz/lisp/driver");
     let build = fs::read_to_string(sources.join("BUILD")).expect("the BUILD file");
-    let files: Vec<_> = build
-        .lines()
-        .filter_map(|line| line.strip_prefix("        \"")?.strip_suffix("\","))
-        .filter(|name| name.ends_with(".lisp"))
+    let (_, listed) = build.split_once("srcs = [").expect("the list of sources");
+    let (listed, _) = listed.split_once(']').expect("the end of the list");
+    let files: Vec<_> = listed
+        .split(',')
+        .map(|name| name.trim().trim_matches('"'))
+        .filter(|name| !name.is_empty())
         .collect();
-    let output = Command::new("setarch")
-        .args(["-R", "sbcl", "--noinform", "--no-sysinit", "--no-userinit", "--disable-debugger"])
-        .args(["--load", "build.lisp", "--end-toplevel-options"])
-        .arg(&core)
-        .args(files)
-        .current_dir(&sources)
-        .output()
-        .expect("sbcl must be installed");
-    assert!(output.status.success(), "{}", text(&output));
+    let save = |from: &[&str], script: &str, output: &Path, arguments: &[&str]| {
+        let output = Command::new("setarch")
+            .args(["-R", "sbcl"])
+            .args(from)
+            .args(["--noinform", "--no-sysinit", "--no-userinit", "--disable-debugger"])
+            .args(["--load", script, "--end-toplevel-options"])
+            .arg(output)
+            .args(arguments)
+            .current_dir(&sources)
+            .output()
+            .expect("sbcl must be installed");
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    save(&[], "base.lisp", &base, &[]);
+    save(&["--core", &base.to_string_lossy()], "build.lisp", &core, &files);
     (dir, core)
 });
 

@@ -21,30 +21,54 @@ def _system_program(path, launcher):
         return launcher, ["-R", path]
     return path, []
 
-def _lisp_toolchain_impl(ctx):
-    attr = ctx.attr
-    system = depset(transitive = [target[DefaultInfo].files for target in attr.files])
-    driver = ctx.actions.declare_file(ctx.label.name + ".core")
-    executable, arguments = _system_program(attr.program, attr.launcher)
+def _run_sbcl(ctx, mnemonic, message, core, script, arguments, inputs, output):
+    """Load `script` into the implementation started from `core`; it saves the core `output`."""
+    executable, launch = _system_program(ctx.attr.program, ctx.attr.launcher)
     ctx.actions.run(
-        mnemonic = "LispDriver",
-        progress_message = "Compiling the Lisp driver",
+        mnemonic = mnemonic,
+        progress_message = message,
         executable = executable,
-        arguments = arguments + [
+        arguments = launch + [
             "--noinform",
             "--core",
-            attr.core,
+            core,
             "--no-sysinit",
             "--no-userinit",
             "--disable-debugger",
             "--load",
-            ctx.file._build.path,
+            script.path,
             "--end-toplevel-options",
-            driver.path,
-        ] + [source.path for source in ctx.files._sources],
-        inputs = depset([ctx.file._build] + ctx.files._sources, transitive = [system]),
-        outputs = [driver],
-        env = {"SBCL_HOME": attr.home},
+            output.path,
+        ] + arguments,
+        inputs = inputs,
+        outputs = [output],
+        env = {"SBCL_HOME": ctx.attr.home},
+    )
+
+def _lisp_toolchain_impl(ctx):
+    attr = ctx.attr
+    system = depset(transitive = [target[DefaultInfo].files for target in attr.files])
+    base = ctx.actions.declare_file(ctx.label.name + "_base.core")
+    _run_sbcl(
+        ctx,
+        mnemonic = "LispBase",
+        message = "Preparing the Lisp implementation",
+        core = attr.core,
+        script = ctx.file._base,
+        arguments = [],
+        inputs = depset([ctx.file._base], transitive = [system]),
+        output = base,
+    )
+    driver = ctx.actions.declare_file(ctx.label.name + ".core")
+    _run_sbcl(
+        ctx,
+        mnemonic = "LispDriver",
+        message = "Compiling the Lisp driver",
+        core = base.path,
+        script = ctx.file._build,
+        arguments = [source.path for source in ctx.files._sources],
+        inputs = depset([base, ctx.file._build] + ctx.files._sources, transitive = [system]),
+        output = driver,
     )
     return [
         DefaultInfo(files = depset([driver])),
@@ -73,6 +97,10 @@ lisp_toolchain = rule(
         "version": attr.string(doc = "What the program says its version is."),
         "files": attr.label_list(doc = "Everything that an action needs of it."),
         "runtime_files": attr.label_list(doc = "What a built program needs when it runs."),
+        "_base": attr.label(
+            default = Label("//lisp/driver:base.lisp"),
+            allow_single_file = True,
+        ),
         "_build": attr.label(
             default = Label("//lisp/driver:build.lisp"),
             allow_single_file = True,

@@ -1,10 +1,7 @@
-;;;; Makes the core of the driver: `sbcl … --load build.lisp OUTPUT FILE…`, FILEs in load order.
+;;;; Makes the core of the driver: `sbcl --core BASE … --load build.lisp OUTPUT FILE…`, FILEs in load
+;;;; order; BASE is what `base.lisp` saved.
 
 (in-package "COMMON-LISP-USER")
-
-;; The numbers of layouts that were collected are used again, and the finalizers that give them back
-;; run in a thread: without it the same steps give the same image.
-(sb-impl::finalizer-thread-stop)
 
 (handler-bind ((warning (function muffle-warning)))
   (require "sb-md5")

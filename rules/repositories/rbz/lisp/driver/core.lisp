@@ -211,14 +211,10 @@ their slots only in classes that have instances already."
           (sb-mop:generic-function-methods function)))
 
 (defun save-core (path &key toplevel executable runtime-options compression)
-  "Save the image at the native PATH and end. The same image gives the same bytes: address-space
-randomisation is off (the command line sees to that), and what counts time or allocation is set
-back at the last moment, after the last collection."
-  (stop-finalizers)
-  ;; Saving asserts that the thread exists.
-  (when (fboundp 'sb-impl::finalizer-thread-start)
-    (push 'restart-finalizer sb-ext:*save-hooks*))
-  (sb-int:encapsulate 'sb-impl::stream-deinit 'rbz 'reset-counters)
+  "Save the image at the native PATH as an ordinary one, and end. The same image gives the same bytes:
+address-space randomisation is off (the command line sees to that), no thread but this one runs, and
+what counts time or allocation is set back at the last moment, after the last collection."
+  (at-last-moment 'become-ordinary)
   (let ((path (native-path path)))
     (apply #'sb-ext:save-lisp-and-die path
            :toplevel toplevel
@@ -228,14 +224,35 @@ back at the last moment, after the last collection."
                    (when (and compression (member :sb-core-compression *features*))
                      (list :compression (parse-integer compression)))))))
 
-(defun restart-finalizer ()
-  "Start the finalizer thread for the assertion of `save-lisp-and-die`; leave no trace of this."
-  (setf sb-ext:*save-hooks* (remove 'restart-finalizer sb-ext:*save-hooks*))
-  (sb-impl::finalizer-thread-start))
+(defun save-driver (path &key toplevel)
+  "Save the image at the native PATH as one that stays without the thread that runs finalizers
+(`base.lisp` says why), and end."
+  (when (fboundp 'sb-impl::finalizer-thread-start)
+    (sb-int:encapsulate 'sb-impl::finalizer-thread-start 'rbz (constantly nil))
+    (sb-int:encapsulate 'sb-impl::finalizer-thread-stop 'rbz 'stop-if-started))
+  (at-last-moment 'reset-counters)
+  (sb-ext:save-lisp-and-die (native-path path) :toplevel toplevel))
 
-(defun reset-counters (function &rest arguments)
-  "Set back what differs from run to run, then go on with FUNCTION."
-  (sb-int:unencapsulate 'sb-impl::stream-deinit 'rbz)
+(defun stop-if-started (stop)
+  "Call STOP, which fails when the thread that runs finalizers is not there."
+  (when (symbol-value 'sb-impl::*finalizer-thread*) (funcall stop)))
+
+(defun at-last-moment (function)
+  "Call FUNCTION when everything is done that saving a core does in Lisp."
+  (sb-int:encapsulate 'sb-impl::stream-deinit 'rbz
+                      (lambda (stream-deinit &rest arguments)
+                        (sb-int:unencapsulate 'sb-impl::stream-deinit 'rbz)
+                        (funcall function)
+                        (apply stream-deinit arguments))))
+
+(defun reset-counters ()
+  "Set back what differs from run to run."
   (setf sb-ext:*gc-run-time* 0
-        sb-kernel::*n-bytes-freed-or-purified* 0)
-  (apply function arguments))
+        sb-kernel::*n-bytes-freed-or-purified* 0))
+
+(defun become-ordinary ()
+  "Undo what makes the driver repeatable: a program has finalizers, and is free to use threads."
+  (when (fboundp 'sb-impl::finalizer-thread-start)
+    (sb-int:unencapsulate 'sb-impl::finalizer-thread-start 'rbz)
+    (sb-int:unencapsulate 'sb-impl::finalizer-thread-stop 'rbz))
+  (reset-counters))

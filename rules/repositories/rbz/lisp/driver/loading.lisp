@@ -25,13 +25,6 @@
     (funcall (fdefinition '(setf sb-ext:readtable-base-char-preference)) :both *readtable*))
   (set-policy (loading-policy)))
 
-(defun stop-finalizers ()
-  "From here on finalizers run where the collector was called, and not in a thread of their own: the
-numbers of collected layouts are used again, and so the order would show in a core."
-  (when (and (fboundp 'sb-impl::finalizer-thread-stop)
-             (typep (symbol-value 'sb-impl::*finalizer-thread*) 'sb-thread:thread))
-    (sb-impl::finalizer-thread-stop)))
-
 (defun set-policy (qualities)
   "Make QUALITIES, an alist, the policy from here on."
   (proclaim `(optimize ,@(loop for (quality value) in qualities collect (list quality value)))))

@@ -5,7 +5,6 @@
 (defun main ()
   "Run the command that the command line names, and end with its exit code."
   (sb-ext:disable-debugger)
-  (stop-finalizers)
   (let ((arguments (command-line)))
     (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
                                                    (declare (ignore condition))
@@ -69,4 +68,4 @@
     (let ((name (package-name package)))
       (when (or (eql 0 (search "RBZ." name)) (string= name "BAZEL.WARNING"))
         (sb-ext:lock-package package))))
-  (rbz.core:save-core path :toplevel 'main))
+  (rbz.core:save-driver path :toplevel 'main))

@@ -51,7 +51,7 @@
   (:documentation "Loading sources, FASLs and bundled modules into the image.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE")
   (:export "LOAD-STEP" "ADD-FEATURES" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
-           "LOAD-FAILED" "WITH-MODULES-REFUSED" "STOP-FINALIZERS"))
+           "LOAD-FAILED" "WITH-MODULES-REFUSED"))
 
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
@@ -61,7 +61,7 @@
 (defpackage "RBZ.CORE"
   (:documentation "Saving cores and programs, and what runs when a program starts.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.LOADING")
-  (:export "CORE-COMMAND" "SAVE-CORE" "CALL-NAMED"))
+  (:export "CORE-COMMAND" "SAVE-DRIVER" "CALL-NAMED"))
 
 (defpackage "RBZ.DRIVER"
   (:documentation "The program itself: one command for each kind of action.")
