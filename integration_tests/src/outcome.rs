@@ -88,14 +88,14 @@ impl Outcome {
     /// The exit status and the errors of stderr, without progress and results: for golden files of
     /// messages.
     pub fn golden_errors(&self) -> String {
-        const OTHERS: [&str; 6] =
-            ["INFO:", "WARNING:", "DEBUG:", "Target ", "Analyzing", "Executed"];
+        const OTHERS: [&str; 7] =
+            ["INFO:", "WARNING:", "DEBUG:", "Target ", "Loading:", "Analyzing", "Executed"];
         let mut errors = String::new();
         let mut inside = false;
         for line in self.stderr.lines() {
             if line.starts_with("ERROR:") {
                 inside = true;
-            } else if OTHERS.iter().any(|start| line.starts_with(start)) {
+            } else if is_progress(line) || OTHERS.iter().any(|start| line.starts_with(start)) {
                 inside = false;
             }
             if inside {
@@ -141,4 +141,14 @@ impl std::fmt::Display for Outcome {
         let Outcome { command_line, stdout, stderr, .. } = self;
         write!(f, "`{command_line}`\n--- stdout\n{stdout}--- stderr\n{stderr}---")
     }
+}
+
+/// True of a line such as `[3 / 7] 2 actions running`, which a slow machine shows and a fast one does
+/// not.
+fn is_progress(line: &str) -> bool {
+    let Some((counts, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return false;
+    };
+    let Some((done, all)) = counts.split_once(" / ") else { return false };
+    done.parse::<u64>().is_ok() && all.parse::<u64>().is_ok()
 }
