@@ -211,11 +211,9 @@ lisp_test(name = "bad", srcs = ["t.lisp"], expression = "(eql (one) 2)")
 
 #[test]
 fn what_is_not_there_yet_is_refused_and_not_ignored() {
-    for (attribute, name) in [
-        ("stamp = 1", "stamp"),
-        ("instrument_coverage = 1", "coverage"),
-        ("helper_script = \"p.lisp\"", "helper_script"),
-    ] {
+    for (attribute, name) in
+        [("instrument_coverage = 1", "coverage"), ("malloc = \":p.lisp\"", "malloc")]
+    {
         let ws = program(&format!("main = \"main\", {attribute}"), "(defun main () 1)\n").build();
         ws.rbz("build //:p").exit_code(1).run().stderr_has(name);
     }

@@ -47,7 +47,8 @@ LISP_COMPILE_ATTRS = {
     "image": attr.label(
         executable = True,
         cfg = "target",
-        doc = "The program that runs the actions in place of the usual image: a `lisp_binary`.",
+        doc = "The program that runs the actions in place of the usual one: a `lisp_binary` with " +
+              "`allow_save_lisp`. What it holds is not loaded again.",
     ),
     "instrument_coverage": attr.int(
         default = -1,
@@ -57,5 +58,8 @@ LISP_COMPILE_ATTRS = {
     "dynamic_space_size": attr.string(doc = "Heap of the actions; for programs also of the program."),
     "control_stack_size": attr.string(doc = "Stack of the actions; for programs also of the program."),
     "verbose": attr.int(default = 0, values = [0, 1, 2, 3], doc = "How much the driver tells."),
+    "_additional_dynamic_load_outputs": attr.label(
+        default = Label("//lisp:additional_dynamic_load_outputs"),
+    ),
     "_lisp_toolchain": attr.label(default = Label("@lisp//:toolchain")),
 }

@@ -1,23 +1,61 @@
 """The rules `lisp_binary` and `lisp_test`."""
 
 load(":attributes.bzl", "LISP_COMPILE_ATTRS")
-load(":compile.bzl", "compilation_mode", "lisp_compile_srcs", "mode_features")
-load(":provider.bzl", "LispInfo")
+load(
+    ":compile.bzl",
+    "build_flags",
+    "lisp_compile_srcs",
+    "requirements",
+    "shared_parameters",
+)
+load(":outputs.bzl", "lisp_output_groups")
+load(":provider.bzl", "LispInfo", "core_loads_of")
 load(":runfiles.bzl", "lisp_runfiles")
-load(":toolchain.bzl", "LispToolchainInfo", "run_lisp")
+load(":toolchain.bzl", "run_lisp", "shown_path", "toolchain_of")
+
+_DEFAULT_MALLOC = Label("@bazel_tools//tools/cpp:malloc")
+_DEFAULT_RUNTIME = Label("@local_sbcl//:c-support")
 
 def _refuse(condition, message):
     if condition:
         fail(message)
 
-def _core(ctx, toolchain, compiled, output, executable, mode):
+def _without(files, excluded):
+    """The list of those of a depset of files that are not in another."""
+    excluded = {file: True for file in excluded.to_list()}
+    return [file for file in files.to_list() if file not in excluded]
+
+def _runtime_options(attr):
+    """The sizes are saved into the program: those of the target or the implementation's own."""
+    options = []
+    if attr.dynamic_space_size:
+        options += ["--dynamic-space-size", attr.dynamic_space_size]
+    if attr.control_stack_size:
+        options += ["--control-stack-size", attr.control_stack_size]
+    return options
+
+def _is_stamped(ctx):
+    """Whether the program knows the status of the workspace."""
+    return ctx.attr.stamp == 1 or (ctx.attr.stamp == -1 and ctx.configuration.stamp_binaries())
+
+def _core(ctx, toolchain, compiled, output, executable):
     """Registers the action that saves a core."""
     attr = ctx.attr
     info = compiled.lisp_info
-    parameters = ctx.actions.args()
-    parameters.add("mode " + mode)
-    parameters.add("target " + str(ctx.label))
+    image = attr.image
+    warnings = info.warnings
+    hashes = info.hashes
+    parameters = shared_parameters(ctx, info, attr.nowarn)
+    if image and LispInfo in image:
+        inside = image[LispInfo]
+        parameters.add_all(core_loads_of(inside), format_each = "inside %s")
+        warnings = depset(_without(warnings, inside.warnings))
+        hashes = depset(_without(hashes, inside.hashes))
     parameters.add(output, format = "output %s")
+
+    # A core alone may be another target's image; of programs only those that say so.
+    if attr.allow_save_lisp or not executable:
+        parameters.add("image yes")
     if executable:
         parameters.add("executable yes")
         if attr.save_runtime_options:
@@ -27,45 +65,67 @@ def _core(ctx, toolchain, compiled, output, executable, mode):
     if attr.compression:
         parameters.add("compression " + attr.compression)
     expression = getattr(attr, "expression", "")
+    main = attr.main or "main"
     if expression:
         parameters.add("expression " + expression)
     else:
-        parameters.add("main " + (attr.main or "main"))
-    parameters.add_all(mode_features(mode), format_each = "feature %s")
-    parameters.add_all(info.features, format_each = "feature %s")
-    parameters.add_all(attr.nowarn, format_each = "nowarn %s")
-    image = attr.image
-    if image and LispInfo in image:
-        parameters.add_all(image[LispInfo].core_loads, format_each = "inside %s")
-    parameters.add_all(info.core_loads, format_each = "load %s")
-    parameters.add_all(info.warnings, format_each = "warnings %s")
-
-    # The sizes are saved into the program: those of the target or the implementation's own.
-    options = []
-    if attr.dynamic_space_size:
-        options += ["--dynamic-space-size", attr.dynamic_space_size]
-    if attr.control_stack_size:
-        options += ["--control-stack-size", attr.control_stack_size]
+        parameters.add("main " + main)
+    extra = []
+    if ctx.file.helper_script:
+        parameters.add(ctx.file.helper_script, format = "helper %s")
+        extra.append(ctx.file.helper_script)
+    if _is_stamped(ctx):
+        status = [ctx.info_file, ctx.version_file]
+        parameters.add_all(status, format_each = "status %s")
+        extra += status
+    parameters.add_all(core_loads_of(info), format_each = "load %s")
+    parameters.add_all(warnings, format_each = "warnings %s")
+    parameters.add_all(hashes, format_each = "hash-of %s")
     run_lisp(
         ctx,
         toolchain,
-        "core",
+        "binary" if image and LispInfo not in image and executable else "core",
         parameters,
-        inputs = depset(transitive = [info.fasls, info.warnings, info.compile_data]),
+        inputs = depset(extra, transitive = [info.fasls, warnings, hashes, info.compile_data]),
         outputs = [output],
         mnemonic = "LispCore",
-        progress_message = "Saving %s" % output.short_path,
-        image = image[DefaultInfo].files_to_run if image else None,
-        runtime_options = options,
+        progress_message = "Saving %s" % shown_path(output),
+        image = image,
+        image_arguments = _image_arguments(ctx, info, main, output, warnings, hashes) if image else [],
+        runtime_options = _runtime_options(attr),
+        execution_requirements = requirements(ctx),
     )
+
+def _image_arguments(ctx, info, main, output, warnings, hashes):
+    """The command line by which bazelisp's image would save the core."""
+    image = ctx.attr.image
+    fasls = info.fasls
+    if LispInfo in image:
+        fasls = depset(_without(fasls, image[LispInfo].fasls))
+    args = ctx.actions.args()
+    args.add_joined("--deps", fasls, join_with = " ")
+    args.add_joined("--warnings", warnings, join_with = " ")
+    args.add_joined("--hashes", hashes, join_with = " ")
+    args.add("--outs", output)
+    args.add("--main", main)
+    args.add_joined("--nowarn", ctx.attr.nowarn, join_with = " ")
+    if ctx.attr.precompile_generics:
+        args.add("--precompile-generics")
+    if ctx.attr.save_runtime_options:
+        args.add("--save-runtime-options")
+    return [build_flags(ctx, info), args]
 
 def _lisp_binary_impl(ctx):
     attr = ctx.attr
-    _refuse(attr.malloc, "malloc: the program is not linked, so its allocator cannot be chosen yet")
-    _refuse(attr.runtime, "runtime: the program is not linked, so its runtime cannot be chosen yet")
-    _refuse(attr.helper_script, "helper_script is not supported yet")
-    _refuse(attr.stamp == 1, "stamp = 1 is not supported yet")
-    toolchain = attr._lisp_toolchain[LispToolchainInfo]
+    _refuse(
+        attr.malloc and attr.malloc.label != _DEFAULT_MALLOC,
+        "malloc: the program is not linked, so its allocator cannot be chosen yet",
+    )
+    _refuse(
+        attr.runtime and attr.runtime.label != _DEFAULT_RUNTIME,
+        "runtime: the program is not linked, so its runtime cannot be chosen yet",
+    )
+    toolchain = toolchain_of(ctx, attr.image)
     compiled = lisp_compile_srcs(
         ctx,
         srcs = ctx.files.srcs,
@@ -75,20 +135,18 @@ def _lisp_binary_impl(ctx):
         add_features = attr.add_features,
         nowarn = attr.nowarn,
         order = attr.order,
-        compile_data = ctx.files.compile_data,
+        compile_data = attr.compile_data,
         block_compile = attr.block_compile,
         block_compile_specified_only = attr.block_compile_specified_only,
         instrument_coverage = attr.instrument_coverage,
         load = attr.load,
     )
-    mode = compilation_mode(ctx)
     program = ctx.actions.declare_file(ctx.label.name)
     core = ctx.actions.declare_file(ctx.label.name + ".core")
-    _core(ctx, toolchain, compiled, program, True, mode)
+    _core(ctx, toolchain, compiled, program, True)
 
     # Made only if somebody asks for it: the program holds a core of its own.
-    _core(ctx, toolchain, compiled, core, False, mode)
-    fasls = [compiled.output_fasl] if compiled.output_fasl else []
+    _core(ctx, toolchain, compiled, core, False)
     runfiles = lisp_runfiles(ctx, files = [program])
     return [
         DefaultInfo(
@@ -96,8 +154,9 @@ def _lisp_binary_impl(ctx):
             files = depset([program]),
             runfiles = runfiles.merge(ctx.runfiles(transitive_files = toolchain.runtime_files)),
         ),
-        OutputGroupInfo(core = depset([core]), fasl = depset(fasls)),
+        lisp_output_groups(ctx, compiled, core = depset([core])),
         compiled.lisp_info,
+        toolchain,
     ]
 
 _BINARY_ATTRS = {
@@ -106,11 +165,16 @@ _BINARY_ATTRS = {
         doc = "The function that the program starts with, read in `cl-user`; a call `(f a b)` is " +
               "applied to its unevaluated arguments; `nil` is the read-eval-print loop.",
     ),
-    "malloc": attr.label(doc = "Not supported yet."),
-    "runtime": attr.label(doc = "Not supported yet."),
-    "helper_script": attr.label(allow_single_file = True, doc = "Not supported yet."),
+    "malloc": attr.label(doc = "The allocator; only the default is supported yet."),
+    "runtime": attr.label(doc = "The Lisp runtime; only the default is supported yet."),
+    "helper_script": attr.label(
+        allow_single_file = True,
+        doc = "A Lisp file that is loaded before the program is saved, and saves it: it defines " +
+              "`(cl-user::save-and-exit name &key toplevel save-runtime-options verbose " +
+              "precompile-generics executable)`.",
+    ),
     "allow_save_lisp": attr.bool(
-        doc = "Whether the program can save itself again; every program can, as yet.",
+        doc = "Whether the program can save itself again, and so be the `image` of other targets.",
     ),
     "precompile_generics": attr.bool(
         default = True,
@@ -128,7 +192,7 @@ _LISP_BINARY_ATTRS.update(_BINARY_ATTRS)
 _LISP_BINARY_ATTRS["stamp"] = attr.int(
     default = -1,
     values = [-1, 0, 1],
-    doc = "Whether the program knows the status of the workspace; 1 is not supported yet.",
+    doc = "Whether the program knows the status of the workspace, as `rbz.program:*workspace-status*`: 1: yes, 0: no, -1: as `--stamp` says.",
 )
 
 _LISP_TEST_ATTRS = dict(LISP_COMPILE_ATTRS)
@@ -136,7 +200,7 @@ _LISP_TEST_ATTRS.update(_BINARY_ATTRS)
 _LISP_TEST_ATTRS["stamp"] = attr.int(
     default = 0,
     values = [-1, 0, 1],
-    doc = "Whether the program knows the status of the workspace; 1 is not supported yet.",
+    doc = "Whether the program knows the status of the workspace, as `rbz.program:*workspace-status*`: 1: yes, 0: no, -1: as `--stamp` says.",
 )
 _LISP_TEST_ATTRS["expression"] = attr.string(
     doc = "In place of `main`: an expression, whose value is true if the test passes.",

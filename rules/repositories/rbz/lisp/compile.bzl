@@ -1,7 +1,7 @@
 """Compiling the sources of a target, one action for each file where the target allows it."""
 
-load(":provider.bzl", "LispInfo", "collect_lisp_info", "extend_lisp_info")
-load(":toolchain.bzl", "LispToolchainInfo", "run_lisp")
+load(":provider.bzl", "LispInfo", "collect_lisp_info", "extend_lisp_info", "loads_of")
+load(":toolchain.bzl", "run_lisp", "shown_path", "toolchain_of")
 
 # Code that is interpreted while it is loaded may recurse deeply.
 _DYNAMIC_SPACE_SIZE = "5GB"
@@ -15,9 +15,37 @@ def mode_features(mode):
     """The features that are there in every action and program."""
     return ["bazel", "rbz"] + ([mode] if mode in ("opt", "dbg") else [])
 
-def verbosity(ctx):
+def verbosity(ctx, level = 0):
     """How much the driver tells."""
-    return str(ctx.var.get("VERBOSE_LISP_BUILD") or getattr(ctx.attr, "verbose", 0))
+    level = max(level, getattr(ctx.attr, "verbose", 0))
+    return max(level, int(ctx.var.get("VERBOSE_LISP_BUILD") or "0"))
+
+def forced(ctx):
+    """Whether actions go on past failures."""
+    return int(ctx.var.get("LISP_BUILD_FORCE") or "0") > 0
+
+def requirements(ctx):
+    """What the execution of Lisp actions requires: nothing that went on past a failure is kept."""
+    return {"no-cache": ""} if forced(ctx) else {}
+
+def target_features(ctx, info):
+    """Depset of the features of a target besides those of the mode."""
+    if ctx.var.get("LISP_MSAN"):
+        return depset(["msan"], transitive = [info.features], order = "postorder")
+    return info.features
+
+def build_flags(ctx, info, verbose_level = 0):
+    """`Args` with what all actions of a target are told, in the way of bazelisp's image."""
+    flags = ctx.actions.args()
+    flags.add("--compilation-mode", compilation_mode(ctx))
+    flags.add("--bindir", ctx.bin_dir.path)
+    flags.add_joined("--features", target_features(ctx, info), join_with = " ")
+    level = verbosity(ctx, verbose_level)
+    if level > 0:
+        flags.add("--verbose", str(level))
+    if forced(ctx):
+        flags.add("--force")
+    return flags
 
 def _stem(file):
     """The short path of a file without its extension, below the directory of the target."""
@@ -26,22 +54,18 @@ def _stem(file):
         path = path[3:]
     return path[:-len(file.extension) - 1] if file.extension else path
 
-def _parameters(ctx, info, add_nowarn, mode, image_info, block_compile):
-    """The parameters that all compilations of a target share."""
+def shared_parameters(ctx, info, nowarn, verbose_level = 0):
+    """`Args` with a line for each parameter that all actions of a target share."""
+    mode = compilation_mode(ctx)
     args = ctx.actions.args()
     args.add("mode " + mode)
     args.add("target " + str(ctx.label))
-    args.add("verbose " + verbosity(ctx))
-    if ctx.var.get("LISP_BUILD_FORCE"):
-        args.add("force " + ctx.var["LISP_BUILD_FORCE"])
-    if block_compile:
-        args.add("block-compile " + block_compile)
+    args.add("verbose %d" % verbosity(ctx, verbose_level))
+    if forced(ctx):
+        args.add("force 1")
     args.add_all(mode_features(mode), format_each = "feature %s")
-    args.add_all(info.features, format_each = "feature %s")
-    args.add_all(add_nowarn, format_each = "nowarn %s")
-    if image_info:
-        args.add_all(image_info.loads, format_each = "inside %s")
-    args.add_all(info.loads, format_each = "load %s")
+    args.add_all(target_features(ctx, info), format_each = "feature %s")
+    args.add_all(nowarn, format_each = "nowarn %s")
     return args
 
 def _block_compilation(block_compile, specified_only):
@@ -68,7 +92,7 @@ def lisp_compile_srcs(
     """Registers the actions that compile a target's sources.
 
     Args:
-      ctx: the rule's context; it has the attributes of `LISP_COMPILE_ATTRS`.
+      ctx: the rule's context; `_lisp_toolchain` among its attributes says which Lisp, else `image` does.
       srcs: the sources, in load order.
       deps: targets with LispInfo.
       cdeps: targets with C libraries.
@@ -79,9 +103,9 @@ def lisp_compile_srcs(
       compile_data: files that are there while this target and those that depend on it compile.
       block_compile: whether each file is one block.
       block_compile_specified_only: whether only what files mark themselves is a block.
-      verbose_level: not used; the attribute `verbose` counts.
+      verbose_level: how much the actions tell.
       instrument_coverage: whether the code counts what it runs.
-      indexer_metadata: not used.
+      indexer_metadata: files for those who watch the actions; not used.
       load: how consumers and later files see this target before they compile.
 
     Returns:
@@ -93,7 +117,7 @@ def lisp_compile_srcs(
         fail("order = \"multipass\" loads every file before any of them is compiled: it needs load = \"source\"")
     if instrument_coverage == 1:
         fail("instrument_coverage = 1: coverage is not supported yet")
-    toolchain = ctx.attr._lisp_toolchain[LispToolchainInfo]
+    toolchain = toolchain_of(ctx, image)
     base = collect_lisp_info(
         deps,
         cdeps = cdeps,
@@ -101,14 +125,27 @@ def lisp_compile_srcs(
         features = add_features,
         compile_data = compile_data,
     )
-    mode = compilation_mode(ctx)
+    flags = build_flags(ctx, base, verbose_level)
     if not srcs:
-        return struct(lisp_info = base, output_fasl = None, build_flags = [])
+        return struct(lisp_info = base, output_fasl = None, build_flags = flags)
 
     if order == "multipass":
         nowarn = nowarn + ["redefined-method", "redefined-function"]
-    image_info = image[LispInfo] if image and LispInfo in image else None
-    block = _block_compilation(block_compile, block_compile_specified_only)
+    target = struct(
+        toolchain = toolchain,
+        base = base,
+        nowarn = nowarn,
+        image = image,
+        block_compile = _block_compilation(block_compile, block_compile_specified_only),
+        flags = flags,
+        verbose_level = verbose_level,
+        runtime_options = [
+            "--dynamic-space-size",
+            getattr(ctx.attr, "dynamic_space_size", "") or _DYNAMIC_SPACE_SIZE,
+            "--control-stack-size",
+            getattr(ctx.attr, "control_stack_size", "") or _CONTROL_STACK_SIZE,
+        ],
+    )
     directory = ctx.label.name + "~/"
     whole = ctx.actions.declare_file(ctx.label.name + ".fasl")
     single = len(srcs) == 1
@@ -123,14 +160,8 @@ def lisp_compile_srcs(
             hash = ctx.actions.declare_file(stem + ".hash"),
         ))
 
-    options = [
-        "--dynamic-space-size",
-        ctx.attr.dynamic_space_size or _DYNAMIC_SPACE_SIZE,
-        "--control-stack-size",
-        ctx.attr.control_stack_size or _CONTROL_STACK_SIZE,
-    ]
     if load == "image":
-        _compile(ctx, toolchain, files, depset(), depset(), base, nowarn, mode, image, image_info, block, options)
+        _compile(ctx, target, files, depset(), depset())
     else:
         # What is loaded grows by one node for each file, so that no list is written out for each.
         steps = depset(order = "postorder")
@@ -139,7 +170,7 @@ def lisp_compile_srcs(
             steps = depset(["source " + src.path for src in srcs], order = "postorder")
             inputs = depset(srcs)
         for file in files:
-            _compile(ctx, toolchain, [file], steps, inputs, base, nowarn, mode, image, image_info, block, options)
+            _compile(ctx, target, [file], steps, inputs)
             if order == "serial":
                 loaded = file.src if load == "source" else file.fasl
                 steps = depset(
@@ -161,7 +192,7 @@ def lisp_compile_srcs(
             inputs = depset([file.fasl for file in files]),
             outputs = [whole],
             mnemonic = "LispConcat",
-            progress_message = "Concatenating %s" % whole.short_path,
+            progress_message = "Concatenating %s" % shown_path(whole),
         )
 
     as_source = load == "source"
@@ -175,32 +206,64 @@ def lisp_compile_srcs(
         load_inputs = srcs if as_source else [whole],
         core_loads = ["fasl " + whole.path],
     )
-    return struct(lisp_info = info, output_fasl = whole, build_flags = [])
+    return struct(lisp_info = info, output_fasl = whole, build_flags = flags)
 
-def _compile(ctx, toolchain, files, steps, step_inputs, base, nowarn, mode, image, image_info, block, options):
+def _compile(ctx, target, files, steps, step_inputs):
     """Registers the action that compiles `files`."""
-    parameters = _parameters(ctx, base, nowarn, mode, image_info, block)
+    base = target.base
+    outputs = [out for file in files for out in (file.fasl, file.warnings, file.hash)]
+    parameters = shared_parameters(ctx, base, target.nowarn, target.verbose_level)
+    if target.block_compile:
+        parameters.add("block-compile " + target.block_compile)
+    image = target.image
+    if image and LispInfo in image:
+        parameters.add_all(loads_of(image[LispInfo]), format_each = "inside %s")
+    parameters.add_all(base.loads, format_each = "load %s")
     parameters.add_all(steps, format_each = "load %s")
     for file in files:
         parameters.add(file.src, format = "source %s")
         parameters.add(file.fasl, format = "fasl %s")
         parameters.add(file.warnings, format = "warnings %s")
         parameters.add(file.hash, format = "hash %s")
-    message = "Compiling %s" % files[0].src.short_path
+    message = "Compiling %s" % shown_path(files[0].src)
     if len(files) > 1:
         message += " and %d more" % (len(files) - 1)
     run_lisp(
         ctx,
-        toolchain,
+        target.toolchain,
         "compile",
         parameters,
         inputs = depset(
             [file.src for file in files],
             transitive = [step_inputs, base.load_inputs, base.compile_data],
         ),
-        outputs = [out for file in files for out in (file.fasl, file.warnings, file.hash)],
+        outputs = outputs,
         mnemonic = "LispCompile",
         progress_message = message,
-        image = image[DefaultInfo].files_to_run if image else None,
-        runtime_options = options,
+        image = image,
+        image_arguments = [target.flags, _image_arguments(ctx, target, files, outputs, steps)] if image else [],
+        runtime_options = target.runtime_options,
+        execution_requirements = requirements(ctx),
     )
+
+def _loaded_path(step):
+    """The file of a step, if it is one."""
+    return None if step.startswith("module ") else step[step.find(" ") + 1:]
+
+def _image_arguments(ctx, target, files, outputs, steps):
+    """The command line by which bazelisp's image would compile `files`."""
+    inside = {}
+    if LispInfo in target.image:
+        inside = {step: True for step in loads_of(target.image[LispInfo]).to_list()}
+    deps = [step for step in target.base.loads.to_list() if step not in inside]
+    args = ctx.actions.args()
+    args.add_joined("--outs", outputs, join_with = " ")
+    args.add_joined("--srcs", [file.src for file in files], join_with = " ")
+    args.add_joined("--deps", deps, map_each = _loaded_path, join_with = " ")
+    args.add_joined("--load", steps, map_each = _loaded_path, join_with = " ")
+    args.add_joined("--nowarn", target.nowarn, join_with = " ")
+    if target.block_compile:
+        args.add("--block-compile")
+        if target.block_compile == "specified":
+            args.add("--block-compile-specified-only")
+    return args

@@ -2,6 +2,7 @@
 
 load(":attributes.bzl", "LISP_COMPILE_ATTRS")
 load(":compile.bzl", "lisp_compile_srcs")
+load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo")
 load(":runfiles.bzl", "lisp_runfiles")
 
@@ -16,7 +17,7 @@ def _lisp_library_impl(ctx):
         add_features = attr.add_features,
         nowarn = attr.nowarn,
         order = attr.order,
-        compile_data = ctx.files.compile_data,
+        compile_data = attr.compile_data,
         block_compile = attr.block_compile,
         block_compile_specified_only = attr.block_compile_specified_only,
         instrument_coverage = attr.instrument_coverage,
@@ -25,7 +26,7 @@ def _lisp_library_impl(ctx):
     fasls = [compiled.output_fasl] if compiled.output_fasl else []
     return [
         DefaultInfo(files = depset(fasls), runfiles = lisp_runfiles(ctx)),
-        OutputGroupInfo(fasl = depset(fasls)),
+        lisp_output_groups(ctx, compiled),
         compiled.lisp_info,
     ]
 

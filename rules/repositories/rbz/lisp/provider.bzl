@@ -16,23 +16,54 @@ LispInfo = provider(
     },
 )
 
-def collect_lisp_info(deps, cdeps = [], build_image = None, features = [], compile_data = []):
+def loads_of(info):
+    """How what a LispInfo offers is loaded before a file compiles; rules of others need not say it."""
+    loads = getattr(info, "loads", None)
+    if loads == None:
+        loads = depset(["source " + src.path for src in info.srcs.to_list()], order = "postorder")
+    return loads
+
+def load_inputs_of(info):
+    """The files that `loads_of` names."""
+    files = getattr(info, "load_inputs", None)
+    return info.srcs if files == None else files
+
+def core_loads_of(info):
+    """How what a LispInfo offers gets into a core; rules of others need not say it."""
+    loads = getattr(info, "core_loads", None)
+    if loads == None:
+        loads = depset(["fasl " + fasl.path for fasl in info.fasls.to_list()], order = "postorder")
+    return loads
+
+def _compile_data_files(compile_data):
+    """Depsets of the files of `compile_data`: files, or targets with their runfiles."""
+    files = [item for item in compile_data if type(item) == "File"]
+    depsets = [depset(files)]
+    for target in [item for item in compile_data if type(item) != "File"]:
+        info = target[DefaultInfo]
+        depsets.append(info.files)
+        if info.default_runfiles:
+            depsets.append(info.default_runfiles.files)
+    return depsets
+
+def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], compile_data = []):
     """The union of what targets offer.
 
     Args:
       deps: targets with LispInfo, in load order.
       cdeps: targets with C libraries.
-      build_image: the program that runs the actions, if it is not the usual one.
+      build_image: the program that runs the actions, if it is not the usual one. What it holds
+        belongs to the target like its dependencies: those who do not use the image need it.
       features: features to add.
-      compile_data: files to add.
+      compile_data: files or targets to add.
 
     Returns:
       A LispInfo without sources of its own.
     """
     if cdeps:
         fail("cdeps are not supported yet")
-    infos = [dep[LispInfo] for dep in deps]
-    from_image = [build_image[LispInfo]] if build_image and LispInfo in build_image else []
+    infos = [build_image[LispInfo]] if build_image and LispInfo in build_image else []
+    infos = infos + [dep[LispInfo] for dep in deps]
     return LispInfo(
         fasls = depset(transitive = [info.fasls for info in infos], order = "postorder"),
         srcs = depset(transitive = [info.srcs for info in infos], order = "postorder"),
@@ -40,43 +71,48 @@ def collect_lisp_info(deps, cdeps = [], build_image = None, features = [], compi
         warnings = depset(transitive = [info.warnings for info in infos], order = "postorder"),
         features = depset(
             features,
-            transitive = [info.features for info in infos + from_image],
+            transitive = [info.features for info in infos],
             order = "postorder",
         ),
-        compile_data = depset(
-            compile_data,
-            transitive = [info.compile_data for info in infos + from_image],
-        ),
+        compile_data = depset(transitive = _compile_data_files(compile_data) + [
+            info.compile_data
+            for info in infos
+        ]),
         cc_info = None,
-        loads = depset(transitive = [info.loads for info in infos], order = "postorder"),
-        load_inputs = depset(transitive = [info.load_inputs for info in infos]),
-        core_loads = depset(transitive = [info.core_loads for info in infos], order = "postorder"),
+        loads = depset(transitive = [loads_of(info) for info in infos], order = "postorder"),
+        load_inputs = depset(transitive = [load_inputs_of(info) for info in infos]),
+        core_loads = depset(transitive = [core_loads_of(info) for info in infos], order = "postorder"),
     )
 
 def extend_lisp_info(
         base,
-        srcs = [],
         fasls = [],
+        srcs = [],
         hashes = [],
         warnings = [],
-        loads = [],
-        load_inputs = [],
-        core_loads = []):
+        loads = None,
+        load_inputs = None,
+        core_loads = None):
     """What `base` offers, and after it what a target makes itself.
 
     Args:
       base: a LispInfo.
-      srcs: sources of the target.
-      fasls: its compiled files.
+      fasls: compiled files of the target.
+      srcs: its sources.
       hashes: their hashes.
       warnings: what was undefined in them.
-      loads: how they are loaded before others compile.
+      loads: how the target is loaded before others compile; by default its sources are.
       load_inputs: the files that `loads` names.
-      core_loads: how they get into a core.
+      core_loads: how it gets into a core; by default its compiled files are loaded.
 
     Returns:
       A LispInfo.
     """
+    if loads == None:
+        loads = ["source " + src.path for src in srcs]
+        load_inputs = srcs
+    if core_loads == None:
+        core_loads = ["fasl " + fasl.path for fasl in fasls]
     return LispInfo(
         fasls = depset(fasls, transitive = [base.fasls], order = "postorder"),
         srcs = depset(srcs, transitive = [base.srcs], order = "postorder"),
@@ -85,18 +121,21 @@ def extend_lisp_info(
         features = base.features,
         compile_data = base.compile_data,
         cc_info = base.cc_info,
-        loads = depset(loads, transitive = [base.loads], order = "postorder"),
-        load_inputs = depset(load_inputs, transitive = [base.load_inputs]),
-        core_loads = depset(core_loads, transitive = [base.core_loads], order = "postorder"),
+        loads = depset(loads, transitive = [loads_of(base)], order = "postorder"),
+        load_inputs = depset(load_inputs or [], transitive = [load_inputs_of(base)]),
+        core_loads = depset(core_loads, transitive = [core_loads_of(base)], order = "postorder"),
     )
 
-def print_provider(info, verbose = 0):
+def print_provider(info):
     """Prints what a LispInfo holds, for those who write rules.
 
     Args:
       info: a LispInfo.
-      verbose: from 2 on, also the FASLs.
     """
-    print("srcs: %s, features: %s" % (info.srcs.to_list(), info.features.to_list()))
-    if verbose > 1:
-        print("fasls: %s" % info.fasls.to_list())
+    for name in ["fasls", "srcs", "hashes", "warnings", "compile_data"]:
+        files = getattr(info, name).to_list()
+        if files:
+            print("%s: %s" % (name, [file.short_path for file in files]))
+    features = info.features.to_list()
+    if features:
+        print("features: %s" % features)

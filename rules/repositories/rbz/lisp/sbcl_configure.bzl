@@ -171,6 +171,12 @@ lisp_toolchain(
     )]
     for module in modules:
         lines.append("""
+system_files(
+    name = {name},
+    srcs = {srcs},
+)
+""".format(name = repr("contrib/" + module), srcs = _list([contrib + "/" + module + ".fasl"])))
+        lines.append("""
 lisp_module(
     name = {name},
     module = {name},

@@ -153,7 +153,46 @@ lisp_module = rule(
     },
 )
 
-def run_lisp(ctx, toolchain, command, parameters, inputs, outputs, mnemonic, progress_message, image = None, runtime_options = []):
+def shown_path(file):
+    """The path of a file in messages: that of an external repository is `external/REPO/…`, as errors name it."""
+    path = file.short_path
+    return "external/" + path[3:] if path.startswith("../") else path
+
+def _name_in_package(ctx, output):
+    """The path of an output below the directory of its package."""
+    path = output.short_path
+    if path.startswith("../"):
+        path = path[path.find("/", 3) + 1:]
+    package = ctx.label.package
+    return path[len(package) + 1:] if package else path
+
+def toolchain_of(ctx, image):
+    """The implementation of a rule: that of its attribute `_lisp_toolchain`, else that of its image."""
+    target = getattr(ctx.attr, "_lisp_toolchain", None) or image
+    if not target or LispToolchainInfo not in target:
+        fail("the rule knows no Lisp: give it attr.label(default = Label(\"@lisp//:toolchain\")) under the name _lisp_toolchain, or pass an image that is a lisp_binary")
+    return target[LispToolchainInfo]
+
+def _image_core(image):
+    """The core of an image that is a Lisp program of ours, or None."""
+    if LispInfo not in image or OutputGroupInfo not in image:
+        return None
+    core = getattr(image[OutputGroupInfo], "core", None)
+    return core.to_list()[0] if core else None
+
+def run_lisp(
+        ctx,
+        toolchain,
+        command,
+        parameters,
+        inputs,
+        outputs,
+        mnemonic,
+        progress_message,
+        image = None,
+        image_arguments = [],
+        runtime_options = [],
+        execution_requirements = {}):
     """Registers an action that the driver does.
 
     Args:
@@ -165,33 +204,47 @@ def run_lisp(ctx, toolchain, command, parameters, inputs, outputs, mnemonic, pro
       outputs: what it writes.
       mnemonic: the kind of action.
       progress_message: what to show while it runs.
-      image: a program to run in place of the driver, as a FilesToRunProvider.
+      image: a target to run in place of the driver: it starts with `bazel.main:main`, is called with
+        `image_arguments`, and finds the name of a file with `parameters` in the environment.
+      image_arguments: a list of `Args` that say what `parameters` say in the way of bazelisp.
       runtime_options: options of the Lisp runtime.
+      execution_requirements: as those of `ctx.actions.run`.
     """
     parameters.set_param_file_format("multiline")
-    parameters.use_param_file("@%s", use_always = True)
     env = {"SBCL_HOME": toolchain.home}
+    runtime = ["--noinform", "--disable-ldb", "--lose-on-corruption"]
+    runtime = runtime + runtime_options + ["--end-runtime-options"]
+    direct = [toolchain.files, inputs]
+    tools = []
     if image:
-        program = image.executable.path
-        runtime = []
-        env["LISP_MAIN"] = "rbz.driver:main"
+        file = ctx.actions.declare_file(_name_in_package(ctx, outputs[0]) + ".parameters")
+        ctx.actions.write(file, parameters)
+        direct.append(depset([file]))
+        env["RBZ_LISP_PARAMETERS"] = file.path
+        env["LISP_MAIN"] = "bazel.main:main"
+        core = _image_core(image)
+        if core:
+            program = toolchain.program
+            direct.append(depset([core]))
+            direct.append(image[DefaultInfo].default_runfiles.files)
+            arguments = ["--core", core.path] + runtime + [command] + image_arguments
+        else:
+            program = image[DefaultInfo].files_to_run.executable.path
+            tools.append(image[DefaultInfo].files_to_run)
+            arguments = [command] + image_arguments
     else:
+        parameters.use_param_file("@%s", use_always = True)
         program = toolchain.program
-        runtime = [
-            "--core",
-            toolchain.driver.path,
-            "--noinform",
-            "--disable-ldb",
-            "--lose-on-corruption",
-        ] + runtime_options + ["--end-runtime-options"]
-    executable, arguments = _system_program(program, toolchain.launcher)
+        arguments = ["--core", toolchain.driver.path] + runtime + [command, parameters]
+    executable, launch = _system_program(program, toolchain.launcher)
     ctx.actions.run(
         mnemonic = mnemonic,
         progress_message = progress_message,
         executable = executable,
-        arguments = arguments + runtime + [command, parameters],
-        inputs = depset(transitive = [inputs, toolchain.files]),
-        tools = [image] if image else [],
+        arguments = launch + arguments,
+        inputs = depset(transitive = direct),
+        tools = tools,
         outputs = outputs,
         env = env,
+        execution_requirements = execution_requirements,
     )

@@ -11,7 +11,7 @@
 (setf sb-ext:*evaluator-mode* :interpret)
 
 (when (fboundp 'sb-impl::finalizer-thread-start)
-  (sb-int:encapsulate 'sb-impl::finalizer-thread-start 'rbz (constantly nil)))
+  (sb-int:encapsulate 'sb-impl::finalizer-thread-start :rbz (constantly nil)))
 
 ;; As late as can be, after the last collection.
 (sb-int:encapsulate 'sb-impl::stream-deinit 'rbz

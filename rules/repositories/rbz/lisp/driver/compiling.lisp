@@ -22,9 +22,6 @@
 (defvar *unit*)
 (setf (documentation '*unit* 'variable) "The file that is being compiled.")
 
-(defvar *talkative* nil
-  "True if each step is told.")
-
 (defun jobs (parameters)
   "The files to compile, in order."
   (let ((jobs '()))
@@ -37,24 +34,29 @@
                     parameters)
     (nreverse jobs)))
 
+(defvar *parameters* '()
+  "What the action was told.")
+
 (defun compile-command (parameters)
   "Do what PARAMETERS say; true if all went well."
-  (setf *handlers* (parameters :nowarn parameters)
-        *talkative* (string/= (parameter :verbose parameters "0") "0"))
-  (prepare-image)
-  (add-features (parameters :feature parameters))
-  (and (load-steps parameters)
-       (let* ((jobs (jobs parameters)) (several (rest jobs)))
-         (loop for job in jobs
-               always (compile-job job parameters)
-               do (when several
-                    (with-modules-refused ()
-                      (load-with-verdicts (format nil "fasl ~a" (job-fasl job)))))))))
+  (let ((action (begin-action :compile parameters)))
+    (setf *parameters* parameters)
+    (and (process-steps parameters)
+         (let ((jobs (jobs parameters)))
+           (setf (action-processing-sources-p action) t)
+           (dolist (job jobs)
+             (let ((*current-source-file* (job-source job)))
+               (process-file action (job-source job)
+                             (bazel.main::file-type (job-source job)))))
+           (finish-action action :compile)))))
 
-(defun load-steps (parameters)
-  "Load everything that the files depend on; true if no condition was a failure."
-  (loop for step in (steps parameters)
-        always (with-modules-refused () (load-with-verdicts step))))
+(defmethod finish-action ((action action) (command (eql :compile)))
+  (let* ((jobs (jobs *parameters*)) (several (rest jobs)))
+    (loop for job in jobs
+          always (let ((*current-source-file* (job-source job)))
+                   (compile-job job *parameters*))
+          do (when several (process-step (format nil "fasl ~a" (job-fasl job))))
+          always (sound-p))))
 
 ;;; Compiling one file
 
@@ -84,8 +86,13 @@
       (print-findings (unit-findings *unit*) (unit-source *unit*)))
     (when (and failed (not failures))
       (print-failure (job-source job) "the compiler gave up without saying why"))
-    (cond ((and failed (string= (parameter :force parameters "0") "0")) nil)
-          (t (write-undefined job)
+    (cond ((and failed (or (not written)
+                           (string= (parameter :force parameters "0") "0")))
+           nil)
+          (t (report-traces (job-fasl job) (current-directory)
+                            (lambda (text)
+                              (print-failure (job-source job) text :severity "warning")))
+             (write-undefined job)
              (write-hash job)
              t))))
 
@@ -107,17 +114,19 @@
            (*error-output* (make-broadcast-stream)))
       (with-compilation-unit (:override t :source-namestring (job-source job))
         (let ((*error-output* stream))
-          (with-modules-refused ()
-            (compile-file (native-path (job-source job))
-                          :output-file (native-output (job-fasl job))
-                          :external-format :utf-8
-                          :block-compile (block-compilation parameters))))))))
+          (call-watching-clock
+           (lambda ()
+             (with-modules-refused ()
+               (compile-file (native-path (job-source job))
+                             :output-file (native-output (job-fasl job))
+                             :external-format :utf-8
+                             :block-compile (block-compilation parameters))))))))))
 
 (defun native-output (path)
   "The absolute pathname of an output, so that no default is merged into it."
-  (merge-pathnames (native-path path) (sb-ext:native-pathname (concatenate 'string (sb-posix-cwd) "/"))))
+  (merge-pathnames (native-path path) (sb-ext:native-pathname (concatenate 'string (current-directory) "/"))))
 
-(defun sb-posix-cwd ()
+(defun current-directory ()
   "The current directory."
   (string-right-trim "/" (sb-unix:posix-getcwd)))
 
@@ -138,7 +147,9 @@ or nil if it did not come to its end."
             (handler-bind ((warning #'judge)
                            (sb-ext:compiler-note #'judge)
                            (sb-c:compiler-error #'record-compiler-error)
-                           (error #'note-place))
+                           (sb-ext:defconstant-uneql #'keep-equal-constant)
+                           (error #'note-place)
+                           (condition #'judge-other))
               (silently function))
           (storage-condition (condition)
             (record-exhaustion condition)
@@ -176,17 +187,24 @@ or nil if it did not come to its end."
       (:fail (record condition (severity condition)))
       (:show (record condition (severity condition)
                      :fails-p (typep condition '(and warning (not style-warning)))))
-      (:defer (pushnew (second (simple-condition-format-arguments condition))
+      (:defer (pushnew (nth-value 1 (undefined-function-p condition))
                        (unit-undefined *unit*) :test #'equal))
-      (:muffle nil))
+      (:muffle (bazel.main::count-muffled condition)))
     (muffle condition)))
+
+(defun judge-other (condition)
+  "Let the handlers of `nowarn` judge CONDITION, which is neither a warning nor a note; without their
+verdict it is not our concern."
+  (unless (typep condition '(or warning sb-ext:compiler-note))
+    (let ((verdict (asked-of-other condition)))
+      (when verdict (record condition (severity condition) :fails-p (eq verdict :fail))))))
 
 (defun severity (condition)
   "Error, warning or note."
   (typecase condition
     (sb-ext:compiler-note :note)
-    (warning :warning)
-    (t :error)))
+    (error :error)
+    (t :warning)))
 
 (defun record (condition severity &key (fails-p t) position form-start (text (condition-text condition))
                                     hint (type (type-text condition)))
@@ -199,11 +217,6 @@ or nil if it did not come to its end."
                                :fails-p fails-p)))
     (unless (find finding (unit-findings *unit*) :test #'equalp)
       (push finding (unit-findings *unit*)))))
-
-(defun nowarn-hint (condition)
-  "How to silence CONDITION, if that can be done."
-  (let ((name (nowarn-name condition)))
-    (when name (format nil "nowarn = [\"~a\"] silences it" name))))
 
 (defun record-compiler-error (condition)
   "Record what made the compiler give up, or replace a form by a run-time error."
@@ -283,34 +296,6 @@ or nil if it did not come to its end."
      (form-position (unit-source *unit*)
                     (if (plusp count) (aref positions (1- count)) 0)
                     '()))))
-
-;;; Loading with verdicts
-
-(defun steps (parameters)
-  "What is to be loaded, in order: everything but what the image has inside."
-  (let ((inside (make-hash-table :test 'equal)))
-    (dolist (step (parameters :inside parameters))
-      (setf (gethash step inside) t))
-    (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
-
-
-(defun load-with-verdicts (step)
-  "Load STEP; true unless one of its warnings is a failure."
-  (when *talkative* (format t "; load ~a~%" step))
-  (let ((failures '()))
-    (flet ((judge (condition)
-             (ecase (load-verdict condition)
-               (:fail (push condition failures))
-               (:show (print-failure step (condition-text condition) :condition condition))
-               (:muffle))
-             (muffle condition)))
-      (handler-bind ((warning #'judge)
-                     (sb-ext:compiler-note #'judge))
-        (load-step step)))
-    (dolist (condition (reverse failures) (null failures))
-      (print-failure (subseq step (1+ (position #\Space step)))
-                     (format nil "while loading: ~a" (condition-text condition))
-                     :condition condition :hint (nowarn-hint condition)))))
 
 ;;; Outputs
 

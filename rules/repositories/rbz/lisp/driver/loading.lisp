@@ -23,6 +23,8 @@
         (sb-ext:bytes-consed-between-gcs) (* 200 1024 1024))
   (when (fboundp '(setf sb-ext:readtable-base-char-preference))
     (funcall (fdefinition '(setf sb-ext:readtable-base-char-preference)) :both *readtable*))
+  ;; What macros are made of is compiled for safety, whatever the policy of the code around them.
+  (sb-ext:set-macro-policy '((speed 0) (safety 3)))
   (set-policy (loading-policy)))
 
 (defun set-policy (qualities)
@@ -32,21 +34,6 @@
 (defun loading-policy ()
   "The policy under which everything but the compiled file itself is loaded."
   '((speed 1) (debug 1) (safety 1) (space 1) (compilation-speed 3)))
-
-(defun add-features (names)
-  "Add NAMES to `*features*`, each read upcased in the keyword package unless it has a prefix."
-  (dolist (name names)
-    (pushnew (read-feature name) *features*)))
-
-(defun read-feature (name)
-  "The symbol that the feature NAME stands for; a package that it names is made if need be."
-  (let ((colon (position #\: name)) (*package* (find-package "KEYWORD")) (*read-eval* nil))
-    (cond ((and colon (plusp colon))
-           (let ((package (string-upcase (subseq name 0 colon)))
-                 (symbol (read-from-string (string-left-trim ":" (subseq name colon)))))
-             (intern (symbol-name symbol)
-                     (or (find-package package) (make-package package :use '())))))
-          (t (read-from-string name)))))
 
 (defun load-step (text)
   "Load what TEXT, a step, names. Warnings are for the handlers of the caller."

@@ -2,32 +2,76 @@
 
 (in-package "RBZ.DRIVER")
 
+(defvar *interactive* nil
+  "True if errors end up in the debugger.")
+
 (defun main ()
   "Run the command that the command line names, and end with its exit code."
-  (sb-ext:disable-debugger)
-  (let ((arguments (command-line)))
-    (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
-                                                   (declare (ignore condition))
-                                                   (leave 130)))
-                   (load-failed (lambda (condition)
-                                  (declare (ignore condition))
-                                  (leave 1)))
-                   (storage-condition #'fail-exhausted)
-                   (error #'fail-unexpectedly))
-      (leave (if (run (first arguments) (second arguments)) 0 1)))))
+  (let ((arguments (bazel.sbcl:command-line-arguments)))
+    (when (member "--interactive" arguments :test #'string=)
+      (setf *interactive* t))
+    (run-as-program
+     (lambda ()
+       (run (first arguments) (read-parameters (string-left-trim "@" (second arguments))))))))
 
-(defun command-line ()
-  "The arguments that are not the runtime's own."
-  (let ((rest (member "--end-runtime-options" sb-ext:*posix-argv* :test #'string=)))
-    (if rest (rest rest) (rest sb-ext:*posix-argv*))))
+(defun run-as-program (function)
+  "Call FUNCTION, and end with 0 if it returns true, else with 1; so too after an error."
+  (if *interactive*
+      (sb-ext:enable-debugger)
+      (sb-ext:disable-debugger))
+  (leave (if (if *interactive* (funcall function) (call-failing function)) 0 1)))
 
-(defun run (command argument)
-  "Run COMMAND on the parameters in the file that ARGUMENT names as `@PATH`; true if it went well."
-  (let ((parameters (read-parameters (string-left-trim "@" argument))))
-    (cond ((string= command "compile") (rbz.compiling:compile-command parameters))
-          ((string= command "core") (rbz.core:core-command parameters))
-          ((string= command "concat") (concatenate-files parameters))
-          (t (error 'bad-parameters :text (format nil "There is no command `~a`." command))))))
+(defun call-failing (function)
+  "Call FUNCTION; what goes wrong is printed and ends the process."
+  (handler-bind ((sb-sys:interactive-interrupt (lambda (condition)
+                                                 (declare (ignore condition))
+                                                 (leave 130)))
+                 (load-failed (lambda (condition)
+                                (declare (ignore condition))
+                                (leave 1)))
+                 (storage-condition #'fail-exhausted)
+                 (error #'fail-unexpectedly))
+    (funcall function)))
+
+(defun run (command parameters)
+  "Run COMMAND as PARAMETERS say; true if it went well."
+  (cond ((string= command "compile") (rbz.compiling:compile-command parameters))
+        ((string= command "core") (rbz.core:core-command parameters))
+        ((string= command "concat") (concatenate-files parameters))
+        (t (error 'bad-parameters :text (format nil "There is no command `~a`." command)))))
+
+;;; Commands as bazelisp's image knows them. When a build runs them, all that a command line cannot
+;;; say is in a file of parameters beside it.
+
+(defun given-parameters (options &rest more)
+  "The parameters that the build handed over, else those that OPTIONS of the command line and MORE
+say."
+  (let ((file (bazel.sbcl:getenv "RBZ_LISP_PARAMETERS")))
+    (if file
+        (read-parameters file)
+        (append (bazel.main::command-parameters options) more))))
+
+(defun bazel.main:main ()
+  "Do what the command line says, as bazelisp's image does."
+  (run-as-program
+   (lambda ()
+     (multiple-value-bind (command options)
+         (bazel.main::parse-command-line (bazel.sbcl:command-line-arguments))
+       (apply #'bazel.main:execute-command command options)))))
+
+(defmethod bazel.main:execute-command :around (command &key interactive &allow-other-keys)
+  (declare (ignore command))
+  (when interactive (sb-ext:enable-debugger))
+  (call-next-method))
+
+(defmethod bazel.main:execute-command ((command (eql :compile)) &rest options)
+  (rbz.compiling:compile-command (given-parameters options)))
+
+(defmethod bazel.main:execute-command ((command (eql :core)) &rest options)
+  (rbz.core:core-command (given-parameters options)))
+
+(defmethod bazel.main:execute-command ((command (eql :binary)) &rest options)
+  (rbz.core:core-command (given-parameters options '(:executable . "yes")) :binary))
 
 (defun concatenate-files (parameters)
   "Write the files `input` one after the other into `output`."
@@ -66,6 +110,6 @@
   "Save the driver itself as a core at the native PATH."
   (dolist (package (list-all-packages))
     (let ((name (package-name package)))
-      (when (or (eql 0 (search "RBZ." name)) (string= name "BAZEL.WARNING"))
+      (when (or (eql 0 (search "RBZ." name)) (eql 0 (search "BAZEL." name)))
         (sb-ext:lock-package package))))
-  (rbz.core:save-driver path :toplevel 'main))
+  (rbz.saving:save-driver path :toplevel 'main))

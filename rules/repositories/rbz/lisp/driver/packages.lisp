@@ -2,7 +2,8 @@
 ;;;;
 ;;;; They have no nicknames and are locked once everything is loaded, so that nothing of the code
 ;;;; that is built can meet them by accident. `BAZEL.WARNING` is the one that users name things
-;;;; in: the entries of `nowarn` are read there.
+;;;; in: the entries of `nowarn` are read there. The other packages `BAZEL.*` have the names that
+;;;; code written for bazelisp's image knows; what they export does what it did there.
 
 (defpackage "RBZ.PARAMETERS"
   (:documentation "What an action is told: the lines of its parameter file.")
@@ -37,31 +38,97 @@
            "COMPLEX-LEXICAL-ENVIRONMENT" "IMPLICIT-GENERIC" "STACK-ALLOCATE-NOTE"
            "INLINE-EXPANSION-LIMIT" "UNINTERESTING-CONDITION" "DEPRECATION" "STYLE"
            "UNDEFINED-TYPE-WARNING" "DUPLICATE-DEFINITION" "FORMAT-ARGUMENTS"
-           "CONSTANT-MODIFIED"
+           "CONSTANT-MODIFIED" "REDEFINED-STRUCTURE" "UNDEFINED-THING"
            "SHOW-NOTES" "FAIL-STACK-ALLOCATE-NOTES" "FAIL-INLINE-EXPANSION-LIMIT"
            "UNDEFINED-FUNCTION-P" "UNDEFINED-VARIABLE-P"))
 
 (defpackage "RBZ.VERDICT"
   (:documentation "What becomes of a condition: muffled, shown, deferred or a failure.")
   (:use "COMMON-LISP" "BAZEL.WARNING")
-  (:export "*HANDLERS*" "COMPILE-VERDICT" "LOAD-VERDICT" "UNKNOWN-HANDLER" "NOWARN-NAME"
-           "MUFFLE"))
+  (:export "*HANDLERS*" "COMPILE-VERDICT" "LOAD-VERDICT" "UNKNOWN-HANDLER" "NOWARN-HINT"
+           "ASKED-OF-OTHER" "MUFFLE"))
+
+(defpackage "BAZEL.UTILS"
+  (:documentation "Small things that code written for bazelisp's image uses.")
+  (:use "COMMON-LISP")
+  (:export "OCTET" "OCTETS" "SIMPLE-OCTETS" "NCONCF" "PREFIXP" "STRIP-PREFIX" "DELETE-EXISTING"
+           "DELETE-READ-ONLY" "DOHASH" "SPLIT" "TO-KEYWORD" "WRITE-STRINGZ" "READ-STRINGZ"
+           "READ-U64" "WRITE-U64" "WITH-CONTINUE-ON-ERROR" "FUNCALL-NAMED" "FUNCALL-NAMED*"))
+
+(defpackage "BAZEL.LOG"
+  (:documentation "Messages by severity and verbosity.")
+  (:use "COMMON-LISP")
+  (:shadow "ERROR" "WARNING")
+  (:export "MESSAGE" "INFO" "ERROR" "WARNING" "VERBOSE" "VV" "VVV" "FATAL" "FATAL-ERROR"
+           "NON-FATAL-ERROR" "*VERBOSE*" "WITH-SAFE-IO-SYNTAX"))
+
+(defpackage "BAZEL.SBCL"
+  (:documentation "What code written for bazelisp's image asks of the Lisp and its process.")
+  (:use "COMMON-LISP")
+  (:import-from "SB-THREAD" "MAKE-THREAD" "JOIN-THREAD" "WITH-RECURSIVE-LOCK" "MAKE-MUTEX" "MUTEX")
+  (:import-from "SB-EXT" "SAVE-LISP-AND-DIE")
+  (:import-from "SB-MD5" "MD5SUM-FILE")
+  (:export "COMPILE-FILES" "EXIT" "RUN" "INLINE-FUNCTION-P" "FUNCTION-HAS-TRANSFORMS-P" "GETENV"
+           "UNSETENV" "CHDIR" "COMMAND-LINE-ARGUMENTS" "PROGRAM-NAME" "DEFAULT-TOPLEVEL-LOOP"
+           "MUTE-OUTPUT-STREAMS" "SAVE-LISP-AND-DIE" "MD5SUM-FILE" "SET-INTERPRET-MODE"
+           "SET-INTERACTIVE-MODE" "SETUP-READTABLE" "REMOVE-EXTRA-DEBUG-INFO" "NAME-CLOSURE"
+           "WITH-CREATING-FIND-PACKAGE" "WITH-DEFAULT-PACKAGE"
+           "MAKE-THREAD" "JOIN-THREAD" "WITH-RECURSIVE-LOCK" "MAKE-MUTEX" "MUTEX"))
+
+(defpackage "BAZEL.MAIN"
+  (:documentation "An action as a value, and the functions that methods of users can join.")
+  (:use "COMMON-LISP" "BAZEL.UTILS" "BAZEL.SBCL")
+  (:export "MAIN" "SAVE-IMAGE" "*COMPILED-SOURCES*" "*CURRENT-SOURCE-FILE*"
+           "PROCESS-FILE" "INIT-ACTION" "FINISH-ACTION" "LOAD-FILE" "HANDLE-WARNING"
+           "EXECUTE-COMMAND" "*ACTION*" "ACTION" "ACTION-COMMAND" "ACTION-ARGS"
+           "ACTION-OUTPUT-FILES" "ACTION-PROCESSING-SOURCES-P" "ACTION-SAVE-RUNTIME-OPTIONS-P"
+           "ACTION-MAIN-FUNCTION" "ACTION-WARNING-HANDLERS" "ACTION-COMPILATION-MODE"
+           "ACTION-SOURCE-FILES" "ACTION-FIND-OUTPUT-FILE" "ACTION-FAILURES"
+           "ACTION-DEFERRED-WARNINGS" "ADD-FEATURES" "ADD-FEATURE"))
 
 (defpackage "RBZ.LOADING"
   (:documentation "Loading sources, FASLs and bundled modules into the image.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE")
-  (:export "LOAD-STEP" "ADD-FEATURES" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
-           "LOAD-FAILED" "WITH-MODULES-REFUSED"))
+  (:export "LOAD-STEP" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
+           "LOAD-FAILED" "WITH-MODULES-REFUSED" "KEEP-EQUAL-CONSTANT"))
+
+(defpackage "RBZ.ACTION"
+  (:documentation "What all actions have in common: features, files that are loaded, failures.")
+  (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.VERDICT" "RBZ.LOADING")
+  (:export "BEGIN-ACTION" "PROCESS-STEPS" "PROCESS-STEP" "SOUND-P" "STEPS" "STEP-PATH"
+           "NOTE-FAILURE"))
+
+(defpackage "RBZ.TRACES"
+  (:documentation "What a FASL holds of the machine and the time that it was compiled on.")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS")
+  (:export "CALL-WATCHING-CLOCK" "REPORT-TRACES"))
 
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
-  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT" "RBZ.LOADING")
-  (:export "COMPILE-COMMAND" "STEPS" "LOAD-WITH-VERDICTS"))
+  (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT"
+        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES")
+  (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
+  (:export "COMPILE-COMMAND"))
+
+(defpackage "RBZ.PROGRAM"
+  (:documentation "What runs when a program starts.")
+  (:use "COMMON-LISP" "RBZ.REPORT")
+  (:export "TOPLEVEL" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
+           "*WORKSPACE-STATUS*"))
+
+(defpackage "RBZ.SAVING"
+  (:documentation "Making an image ready to be saved, and saving it.")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.PROGRAM")
+  (:export "RESTORE-DEFAULTS" "PRECOMPILE-GENERICS" "REMOVE-DEBUG-INFORMATION" "SAVE-CORE"
+           "PREPARE-TO-SAVE"
+           "SAVE-DRIVER"))
 
 (defpackage "RBZ.CORE"
-  (:documentation "Saving cores and programs, and what runs when a program starts.")
-  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.LOADING")
-  (:export "CORE-COMMAND" "SAVE-DRIVER" "CALL-NAMED"))
+  (:documentation "What belongs into a core, and whether it is sound.")
+  (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.ACTION" "RBZ.PROGRAM"
+        "RBZ.SAVING")
+  (:shadow "SAVE-IMAGE")
+  (:export "CORE-COMMAND"))
 
 (defpackage "RBZ.DRIVER"
   (:documentation "The program itself: one command for each kind of action.")

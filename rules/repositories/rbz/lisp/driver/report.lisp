@@ -102,9 +102,9 @@ its stream is left out: the place is shown."
     (print-finding finding source stream))
   (finish-output stream))
 
-(defun print-failure (path text &key hint condition (stream *error-output*))
+(defun print-failure (path text &key hint condition (severity "error") (stream *error-output*))
   "Print that TEXT went wrong with the file at PATH."
-  (format stream "~a: error: ~a~%" path text)
+  (format stream "~a: ~a: ~a~%" path severity text)
   (when condition (format stream "  condition: ~a~%" (type-text condition)))
   (when hint (format stream "  hint: ~a~%" hint))
   (finish-output stream))

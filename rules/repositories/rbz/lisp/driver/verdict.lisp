@@ -38,14 +38,20 @@
         when verdict
           return (case verdict ((:show :fail) verdict) (t :muffle))))
 
+(defun asked-of-other (condition)
+  "What the handlers of `nowarn` say of a CONDITION that is neither a warning nor a note: `:show`,
+`:fail` or nil. Such conditions are also signalled before the packages of handlers are there."
+  (when (notany #'stringp *handlers*)
+    (let ((verdict (asked condition)))
+      (and (member verdict '(:show :fail)) verdict))))
+
 (defun compile-verdict (condition)
   "What to do with CONDITION, signalled while the file itself compiles: `:fail`, `:show`,
 `:muffle` or `:defer`."
   (or (asked condition)
       (typecase condition
-        (sb-ext:compiler-note
-         (if (typep condition '(or stack-allocate-note inline-expansion-limit)) :fail :muffle))
-        (redefined-macro :muffle)
+        ((or stack-allocate-note inline-expansion-limit) :fail)
+        (uninteresting-condition :muffle)
         (undefined-function-warning :defer)
         (t (if (find-restart 'muffle-warning condition) :fail :muffle)))))
 
@@ -55,7 +61,10 @@
   (if (typep condition '(or redefined-function redefined-package conflicting-ftype-declaration
                          inline-used-before-definition compiler-macro-after-function-use))
       (or (asked condition)
-          (if (find-restart 'muffle-warning condition) :fail :muffle))
+          (if (and (find-restart 'muffle-warning condition)
+                   (not (typep condition 'uninteresting-condition)))
+              :fail
+              :muffle))
       :muffle))
 
 (defun muffle (condition)
@@ -67,7 +76,7 @@
   '(undefined-variable-warning undefined-function-warning undefined-type-warning unused-variable
     inline-used-before-definition inlining-notinline compiler-macro-after-function-use
     redefined-macro redefined-function redefined-method redefined-generic redefined-package
-    duplicate-definition changed-ftype-proclamation conflicting-ftype-declaration
+    redefined-structure duplicate-definition changed-ftype-proclamation conflicting-ftype-declaration
     wrong-argument-count optional-and-key format-arguments constant-modified type-style
     type-conflict complex-lexical-environment implicit-generic stack-allocate-note
     inline-expansion-limit deprecation redefine-warning deleted-code style)
@@ -82,3 +91,8 @@
           ((find-restart 'muffle-warning condition)
            (let ((*package* (find-package "BAZEL.WARNING")) (*print-case* :downcase))
              (prin1-to-string (type-of condition)))))))
+
+(defun nowarn-hint (condition)
+  "How to silence CONDITION, if that can be done."
+  (let ((name (nowarn-name condition)))
+    (when name (format nil "nowarn = [\"~a\"] silences it" name))))

@@ -1,0 +1,135 @@
+;;;; What all actions have in common: features, the files that are loaded before anything else is
+;;;; done, and failures.
+
+(in-package "RBZ.ACTION")
+
+(defun begin-action (command parameters)
+  "Make the action that PARAMETERS describe the current one, in an image that is ready for it."
+  (setf *handlers* (parameters :nowarn parameters)
+        bazel.log:*verbose* (or (parse-integer (parameter :verbose parameters "0") :junk-allowed t) 0))
+  (prepare-image)
+  (flet ((flag (key) (and (parameter key parameters nil) t)))
+    (setf *action*
+          (bazel.main::make-action
+           :command command
+           :args parameters
+           :source-files (parameters :source parameters)
+           :output-files (loop for (key . value) in parameters
+                               when (member key '(:output :fasl :warnings :hash))
+                                 collect value)
+           :force-compilation-p (string/= (parameter :force parameters "0") "0")
+           :precompile-generics-p (flag :precompile-generics)
+           :save-runtime-options-p (flag :save-runtime-options)
+           :main-function (parameter :main parameters nil)
+           :block-compile-p (flag :block-compile)
+           :compilation-mode (bazel.utils:to-keyword (parameter :mode parameters "fastbuild")))))
+  (init-action *action* command)
+  (mapc #'add-feature (parameters :feature parameters))
+  *action*)
+
+(defun sound-p ()
+  "True as long as nothing failed, or if the action is to go on all the same."
+  (or (null (action-failures *action*)) (bazel.main::action-force-compilation-p *action*)))
+
+(defun note-failure (condition)
+  "Remember that the action failed because of CONDITION, which was printed."
+  (push (list *current-source-file* (type-of condition) condition) (action-failures *action*)))
+
+;;; Steps
+
+(defun steps (parameters)
+  "What is to be loaded, in order: everything but what the image has inside."
+  (let ((inside (make-hash-table :test 'equal)))
+    (dolist (step (parameters :inside parameters))
+      (setf (gethash step inside) t))
+    (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
+
+(defun step-path (step)
+  "The path or name in STEP."
+  (subseq step (1+ (position #\Space step))))
+
+(defun process-steps (parameters &optional (check (constantly t)))
+  "Process each step of PARAMETERS, and call CHECK with it; true if all went well."
+  (loop for step in (steps parameters)
+        do (process-step step)
+        always (funcall check step)
+        always (sound-p)))
+
+(defun process-step (step)
+  "Let the methods for its type process the file of STEP; load the module that it names."
+  (let ((path (step-path step)))
+    (bazel.log:verbose "load ~a" step)
+    (if (eql 0 (search "module " step))
+        (load-step step)
+        (let ((*current-source-file* path))
+          (process-file *action* path (bazel.main::file-type path))))))
+
+(defmethod process-file ((action action) (file string) (type (eql :lisp)))
+  (unless (and (action-processing-sources-p action) (eq (action-command action) :compile))
+    (load-with-verdicts (format nil "source ~a" file))))
+
+(defmethod process-file ((action action) (file string) (type (eql :lsp)))
+  (process-file action file :lisp))
+
+(defmethod process-file ((action action) (file string) (type (eql :cl)))
+  (process-file action file :lisp))
+
+(defmethod process-file ((action action) (file string) (type (eql :fasl)))
+  (load-with-verdicts (format nil "fasl ~a" file)))
+
+(defmethod process-file ((action action) (file string) (type (eql :hash)))
+  (with-open-file (stream (native-path file) :element-type '(unsigned-byte 8))
+    (let ((source (bazel.utils:read-stringz stream))
+          (md5 (make-array 16 :element-type '(unsigned-byte 8))))
+      (read-sequence md5 stream)
+      (setf (gethash source *compiled-sources*) md5))))
+
+(defmethod process-file ((action action) (file string) (type (eql :warnings)))
+  (unless (eq (action-command action) :compile)
+    (setf (action-deferred-warnings action)
+          (append (action-deferred-warnings action) (read-deferred file)))))
+
+(defun read-deferred (path)
+  "The entries of the file of undefined functions at the native PATH. Packages that the image does
+not have are made: what was in them is undefined."
+  (with-open-file (in (native-path path) :external-format :utf-8)
+    (with-standard-io-syntax
+      (let ((*read-eval* nil) (*package* (find-package "KEYWORD")))
+        (bazel.sbcl:with-creating-find-package (:use '())
+          (read in nil '()))))))
+
+(defun load-file (name &key fasl (action *action*))
+  "Load the file NAME, or its FASL, as a dependency of ACTION."
+  (let ((*action* action) (*current-source-file* name))
+    (load-with-verdicts (format nil "~:[source ~a~;fasl ~:*~a~]" fasl name))))
+
+(defun load-with-verdicts (step)
+  "Load STEP; each of its warnings that is a failure is printed and noted."
+  (flet ((judge (condition)
+           (ecase (load-verdict condition)
+             (:fail
+              (print-failure (step-path step)
+                             (format nil "while loading: ~a" (condition-text condition))
+                             :condition condition :hint (nowarn-hint condition))
+              (note-failure condition))
+             (:show (print-failure (step-path step) (condition-text condition)
+                                   :severity "warning" :condition condition))
+             (:muffle (bazel.main::count-muffled condition)))
+           (muffle condition)))
+    (handler-case
+        (handler-bind ((warning #'judge)
+                       (sb-ext:compiler-note #'judge))
+          (with-modules-refused () (load-step step)))
+      (load-failed (condition) (note-failure condition)))))
+
+(defun handle-warning (condition &optional (action *action*))
+  "Judge CONDITION as if the file itself had signalled it, in the name of ACTION."
+  (let ((*action* action))
+    (ecase (compile-verdict condition)
+      (:fail
+       (print-failure (or *current-source-file* "lisp") (condition-text condition)
+                      :condition condition :hint (nowarn-hint condition))
+       (note-failure condition))
+      (:show (print-failure (or *current-source-file* "lisp") (condition-text condition)
+                            :severity "warning" :condition condition))
+      ((:defer :muffle) (muffle condition)))))

@@ -1,0 +1,29 @@
+"""The output groups of Lisp targets."""
+
+load("//core:settings.bzl", "BuildSettingInfo")
+
+def _deps_manifest(ctx, info):
+    """A file that lists features and sources of the closure, in load order."""
+    manifest = ctx.actions.declare_file(ctx.label.name + ".deps")
+    content = ctx.actions.args()
+    content.set_param_file_format("multiline")
+    content.add_all(info.features, format_each = "feature: %s")
+    content.add_all(info.srcs, format_each = "src: %s")
+    ctx.actions.write(manifest, content)
+    return depset([manifest])
+
+def lisp_output_groups(ctx, compiled, **groups):
+    """The OutputGroupInfo of a Lisp target.
+
+    Args:
+      ctx: the rule's context.
+      compiled: what `lisp_compile_srcs` returned.
+      **groups: depsets of further groups.
+
+    Returns:
+      An OutputGroupInfo.
+    """
+    groups["fasl"] = depset([compiled.output_fasl] if compiled.output_fasl else [])
+    if ctx.attr._additional_dynamic_load_outputs[BuildSettingInfo].value:
+        groups["deps_manifest"] = _deps_manifest(ctx, compiled.lisp_info)
+    return OutputGroupInfo(**groups)
