@@ -5,10 +5,21 @@ use std::fmt::Write;
 use rbz_engine::failure::{ActionFailure, FailureCause, UndeclaredInput};
 use rbz_engine::label::Label;
 
+/// How much is said about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The command line too.
+    Verbose,
+    /// What there is, and how to see more.
+    WithAdvice,
+    /// What there is.
+    Plain,
+}
+
 /// The message about an action that failed.
-pub fn render_failure(failure: &ActionFailure, verbose: bool) -> String {
-    let ActionFailure { owner, mnemonic, message, cause, output, command, .. } = failure;
-    let mut text = format!("{owner}: {message} failed: {} ({mnemonic})", reason(cause));
+pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
+    let ActionFailure { owner, cause, output, command, .. } = failure;
+    let mut text = headline(failure);
     for stream in [&output.stdout, &output.stderr] {
         let stream = String::from_utf8_lossy(stream);
         if !stream.trim().is_empty() {
@@ -35,16 +46,27 @@ pub fn render_failure(failure: &ActionFailure, verbose: bool) -> String {
         Some(directory) => {
             let _ = write!(text, "\nhint: its directory was kept: `{}`", directory.display());
         }
-        None if !command.is_empty() && !verbose => {
+        None if !command.is_empty() && detail == Detail::WithAdvice => {
             text += "\nhint: `--verbose_failures` shows its command line, `--sandbox_debug` keeps \
                      its directory";
         }
         None => {}
     }
-    if verbose && !command.is_empty() {
+    if detail == Detail::Verbose && !command.is_empty() {
         text += &format!("\n{}", command.join(" "));
     }
     text
+}
+
+/// The message about an action that failed just as one did whose message was `earlier`.
+pub fn render_repetition(failure: &ActionFailure, earlier: &str) -> String {
+    format!("{}, just as {earlier} did", headline(failure))
+}
+
+/// What failed, in one line.
+fn headline(failure: &ActionFailure) -> String {
+    let ActionFailure { owner, mnemonic, message, cause, .. } = failure;
+    format!("{owner}: {message} failed: {} ({mnemonic})", reason(cause))
 }
 
 fn reason(cause: &FailureCause) -> String {
@@ -117,7 +139,7 @@ mod tests {
     fn a_failed_process_shows_its_output() {
         let mut failure = failure(FailureCause::Exit(1));
         failure.output.stderr = b"lib/hello.lisp:3:1: warning: undefined variable: X\n"[..].into();
-        insta::assert_snapshot!(render_failure(&failure, true), @r#"
+        insta::assert_snapshot!(render_failure(&failure, Detail::Verbose), @r#"
         //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
         lib/hello.lisp:3:1: warning: undefined variable: X
         /usr/bin/sbcl --load 'a b.lisp'
@@ -135,7 +157,7 @@ mod tests {
             UndeclaredInput { path: "data/x.txt".into(), label: Some(label("data", "x")) },
             UndeclaredInput { path: "stray/y.txt".into(), label: None },
         ];
-        insta::assert_snapshot!(render_failure(&failure, false), @r#"
+        insta::assert_snapshot!(render_failure(&failure, Detail::WithAdvice), @r#"
         //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
         `//lib:hello` uses `lib/macros.lisp`, which exists but is not declared
         hint: add `":macros.lisp"` to `srcs`, `deps` or `compile_data` of `//lib:hello`
@@ -161,7 +183,7 @@ mod tests {
         let texts = causes.map(|cause| {
             let mut failure = failure(cause);
             failure.command.clear();
-            render_failure(&failure, false)
+            render_failure(&failure, Detail::Plain)
         });
         insta::assert_snapshot!(texts.join("\n\n"), @r#"
         //lib:hello: Compiling lib/hello.lisp failed: killed by SIGSEGV (LispCompile)

@@ -1,6 +1,7 @@
 //! `rbz`: the command.
 
 mod arguments;
+mod build_file_draft;
 mod command_error;
 mod commands;
 mod console;
@@ -19,6 +20,7 @@ mod request;
 mod request_lock;
 mod result_lines;
 mod signals;
+mod system_definition;
 mod test_report;
 mod workspace_root;
 

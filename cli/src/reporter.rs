@@ -1,6 +1,7 @@
 //! The reporter: takes the events of a build and shows them, in a thread of its own so that no
 //! action waits for a slow terminal.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,7 +13,7 @@ use rbz_engine::failure::{ActionFailure, FailureCause};
 use rbz_engine::plan::{ActionId, Plan};
 
 use crate::console::{Console, Severity};
-use crate::diagnostics::render_failure;
+use crate::diagnostics::{Detail, render_failure, render_repetition};
 use crate::event_log::EventLog;
 use crate::progress::Progress;
 use crate::request::TestOutput;
@@ -81,6 +82,7 @@ impl Reporter {
                 plan: None,
                 last_draw: None,
                 plain_lines: 0,
+                failures: HashMap::new(),
             };
             display.run(&receiver);
             display.console
@@ -117,6 +119,8 @@ struct LiveDisplay {
     plan: Option<(Arc<Plan>, PathBuf)>,
     last_draw: Option<Instant>,
     plain_lines: u32,
+    /// What failed actions wrote, with the message of the first that did.
+    failures: HashMap<[Arc<[u8]>; 2], Arc<str>>,
 }
 
 impl LiveDisplay {
@@ -201,10 +205,20 @@ impl LiveDisplay {
     }
 
     fn show_failure(&mut self, failure: &ActionFailure) {
-        if !matches!(failure.cause, FailureCause::Interrupted) {
-            let text = render_failure(failure, self.options.verbose_failures);
-            self.console.message(Severity::Error, &text);
+        if matches!(failure.cause, FailureCause::Interrupted) {
+            return;
         }
+        let written = [&failure.output.stdout, &failure.output.stderr].map(Arc::clone);
+        let silent = written.iter().all(|stream| stream.is_empty());
+        let text = match self.failures.get(&written) {
+            _ if self.options.verbose_failures => render_failure(failure, Detail::Verbose),
+            // A library that cannot be loaded lets every file fail that needs it.
+            Some(earlier) if !silent => render_repetition(failure, earlier),
+            _ if self.failures.is_empty() => render_failure(failure, Detail::WithAdvice),
+            _ => render_failure(failure, Detail::Plain),
+        };
+        self.failures.entry(written).or_insert_with(|| failure.message.clone());
+        self.console.message(Severity::Error, &text);
     }
 
     fn show_test(&mut self, summary: &TestSummary) {

@@ -82,20 +82,21 @@ impl Outcome {
 
     /// The exit status and stderr, with paths and times made the same everywhere: for golden files.
     pub fn golden(&self) -> String {
-        format!("exit status {}\n{}", self.exit_code, self.redaction.apply(&self.stderr))
+        let lines = self.stderr.split_inclusive('\n').filter(|line| !is_progress(line));
+        let text: String = lines.collect();
+        format!("exit status {}\n{}", self.exit_code, self.redaction.apply(&text))
     }
 
     /// The exit status and the errors of stderr, without progress and results: for golden files of
     /// messages.
     pub fn golden_errors(&self) -> String {
-        const OTHERS: [&str; 7] =
-            ["INFO:", "WARNING:", "DEBUG:", "Target ", "Loading:", "Analyzing", "Executed"];
+        const OTHERS: [&str; 5] = ["INFO:", "WARNING:", "DEBUG:", "Target ", "Executed"];
         let mut errors = String::new();
         let mut inside = false;
-        for line in self.stderr.lines() {
+        for line in self.stderr.lines().filter(|line| !is_progress(line)) {
             if line.starts_with("ERROR:") {
                 inside = true;
-            } else if is_progress(line) || OTHERS.iter().any(|start| line.starts_with(start)) {
+            } else if OTHERS.iter().any(|start| line.starts_with(start)) {
                 inside = false;
             }
             if inside {
@@ -136,19 +137,18 @@ impl Outcome {
     }
 }
 
+/// Whether a line says what is going on: on a machine that is slow there are more of them.
+fn is_progress(line: &str) -> bool {
+    let counts = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let is_count = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    counts.is_some_and(|(counts, _)| counts.split(" / ").all(is_count))
+        || line.starts_with("Loading: ")
+        || line.starts_with("Analyzing: ")
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Outcome { command_line, stdout, stderr, .. } = self;
         write!(f, "`{command_line}`\n--- stdout\n{stdout}--- stderr\n{stderr}---")
     }
-}
-
-/// True of a line such as `[3 / 7] 2 actions running`, which a slow machine shows and a fast one does
-/// not.
-fn is_progress(line: &str) -> bool {
-    let Some((counts, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
-        return false;
-    };
-    let Some((done, all)) = counts.split_once(" / ") else { return false };
-    done.parse::<u64>().is_ok() && all.parse::<u64>().is_ok()
 }

@@ -1,11 +1,12 @@
 //! `rbz init`: makes a workspace of the current directory.
 //!
 //! Nothing that is there is changed, save that `.gitignore` gets the lines it lacks. A directory
-//! without Lisp files gets a small program with a test; one that has some gets a library of them.
+//! without Lisp files gets a small program with a test; one that has some gets libraries of them.
 
 use std::io::Write;
 use std::path::Path;
 
+use crate::build_file_draft::Draft;
 use crate::command_error::CommandError;
 use crate::workspace_root::WORKSPACE_FILES;
 
@@ -75,17 +76,21 @@ pub fn run(directory: &Path) -> Result<String, CommandError> {
         report += "kept    BUILD\n";
         "rbz test //...".to_owned()
     } else {
-        let sources = lisp_sources(directory)?;
-        if sources.is_empty() {
-            create(directory, "BUILD", EXAMPLE_BUILD, &mut report)?;
-            create(directory, "greeting.lisp", GREETING, &mut report)?;
-            create(directory, "hello.lisp", HELLO, &mut report)?;
-            create(directory, "greeting_test.lisp", GREETING_TEST, &mut report)?;
-            "rbz test //... && rbz run //:hello".to_owned()
-        } else {
-            create(directory, "BUILD", &library(&name, &sources), &mut report)?;
-            report += "\nThe sources are compiled in the order of `srcs`: check it.\n";
-            format!("rbz build //:{name}")
+        let draft =
+            Draft::of(directory, &name).map_err(|error| cannot("read", directory, error))?;
+        match draft {
+            None => {
+                create(directory, "BUILD", EXAMPLE_BUILD, &mut report)?;
+                create(directory, "greeting.lisp", GREETING, &mut report)?;
+                create(directory, "hello.lisp", HELLO, &mut report)?;
+                create(directory, "greeting_test.lisp", GREETING_TEST, &mut report)?;
+                "rbz test //... && rbz run //:hello".to_owned()
+            }
+            Some(draft) => {
+                create(directory, "BUILD", &draft.text, &mut report)?;
+                report += &draft.advice();
+                "rbz build //...".to_owned()
+            }
         }
     };
     ignore_outputs(directory, &mut report)?;
@@ -127,40 +132,6 @@ fn workspace_name(directory: &Path) -> String {
         Some(_) => format!("w{name}"),
         None => "workspace".to_owned(),
     }
-}
-
-/// The Lisp files of `directory` in the order in which a system definition beside them names
-/// them; without one, those that define Lisp packages by their name first.
-fn lisp_sources(directory: &Path) -> Result<Vec<String>, CommandError> {
-    let mut sources = Vec::new();
-    let mut definitions = String::new();
-    let entries = std::fs::read_dir(directory).map_err(|error| cannot("read", directory, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| cannot("read", directory, error))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.ends_with(".lisp") || name.ends_with(".lsp") {
-            sources.push(name);
-        } else if name.ends_with(".asd") {
-            let text = std::fs::read(entry.path());
-            let text = text.map_err(|error| cannot("read", &entry.path(), error))?;
-            definitions += &String::from_utf8_lossy(&text);
-        }
-    }
-    sources.sort_by_cached_key(|name| {
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-        let named = definitions.find(&format!("\"{stem}\"")).unwrap_or(usize::MAX);
-        (named, !stem.starts_with("package"), name.clone())
-    });
-    Ok(sources)
-}
-
-fn library(name: &str, sources: &[String]) -> String {
-    let sources: String = sources
-        .iter()
-        .map(|name| name.replace('\\', "\\\\").replace('"', "\\\""))
-        .map(|name| format!("        \"{name}\",\n"))
-        .collect();
-    format!("lisp_library(\n    name = \"{name}\",\n    srcs = [\n{sources}    ],\n)\n")
 }
 
 fn ignore_outputs(directory: &Path, report: &mut String) -> Result<(), CommandError> {
@@ -231,26 +202,20 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_are_there_become_a_library_in_the_order_of_their_system() {
+    fn sources_that_are_there_become_libraries() {
         let (_outer, path) = directory();
-        for name in ["a.lisp", "z.lisp", "packages.lisp", "other.lisp"] {
-            std::fs::write(path.join(name), "").expect("a file");
-        }
-        let sources = lisp_sources(&path).expect("sources");
-        assert_eq!(sources, ["packages.lisp", "a.lisp", "other.lisp", "z.lisp"]);
-        let system = "(defsystem \"x\" :components ((:file \"z\") (:file \"a\")))";
-        std::fs::write(path.join("x.asd"), system).expect("a file");
-        run(&path).expect("a workspace");
-        insta::assert_snapshot!(read(&path, "BUILD"), @r#"
-        lisp_library(
-            name = "my_project",
-            srcs = [
-                "z.lisp",
-                "a.lisp",
-                "packages.lisp",
-                "other.lisp",
-            ],
-        )
+        std::fs::create_dir(path.join("src")).expect("a directory");
+        std::fs::write(path.join("src/mine.lisp"), "").expect("a file");
+        insta::assert_snapshot!(run(&path).expect("a workspace"), @r#"
+        created WORKSPACE
+        created BUILD
+
+        The sources are compiled in the order of `srcs`: check it.
+        created .gitignore
+
+        Next: rbz build //...
         "#);
+        assert!(read(&path, "BUILD").contains("\"src/mine.lisp\""));
+        assert!(!path.join("greeting.lisp").exists());
     }
 }

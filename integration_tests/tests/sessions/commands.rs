@@ -33,6 +33,28 @@ fn init_makes_a_library_of_what_is_there() {
 }
 
 #[test]
+fn init_makes_libraries_of_systems_that_lie_in_directories() {
+    let ws = workspace()
+        .file(
+            "mine.asd",
+            r#"
+(defsystem "mine"
+  :depends-on (:sb-posix)
+  :components ((:module "src"
+                :components ((:file "code" :depends-on ("package")) (:file "package")))))
+(defsystem "mine/tests" :depends-on ("mine") :components ((:file "tests")))
+"#,
+        )
+        .file("src/package.lisp", "(defpackage #:mine (:use #:cl) (:export #:id))\n")
+        .file("src/code.lisp", "(in-package #:mine)\n(defun id () (sb-posix:getpid))\n")
+        .file("tests.lisp", "(defun tests () (assert (plusp (mine:id))))\n")
+        .build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run().stdout_has("check `srcs` and `deps`");
+    ws.rbz("build //:mine //:mine_tests").run();
+}
+
+#[test]
 fn info_shows_where_things_are() {
     let ws = workspace().build();
     let info = |key: &str| ws.rbz(&format!("info {key}")).run().stdout().trim().to_owned();

@@ -193,6 +193,37 @@ fn a_lock_that_is_violated() {
 }
 
 #[test]
+fn a_failure_that_many_files_share_is_shown_once() {
+    let ws = build_file(
+        r#"
+lisp_library(name = "lib", srcs = ["lib.lisp"], nowarn = ["undefined-variable-warning"])
+lisp_library(name = "user", srcs = ["a.lisp", "b.lisp"], deps = [":lib"], order = "parallel")
+"#,
+    )
+    .file("lib.lisp", "(print not-there)\n")
+    .file("a.lisp", "(defun a () 1)\n")
+    .file("b.lisp", "(defun b () 2)\n")
+    .build();
+    let outcome = ws.rbz("build -k -j1 //:user").exit_code(1).run();
+    assert_snapshot!(outcome.golden_errors());
+    let verbose = ws.rbz("build -k //:user --verbose_failures").exit_code(1).run();
+    assert_eq!(verbose.stderr().matches("NOT-THERE").count(), 2, "{verbose}");
+}
+
+#[test]
+fn a_file_of_another_repository_is_named_by_the_path_that_its_errors_have() {
+    let ws = build_file("")
+        .file("WORKSPACE", "local_repository(name = \"other\", path = \"other\")\n")
+        .file("other/WORKSPACE", "")
+        .file("other/BUILD", "lisp_library(name = \"lib\", srcs = [\"lib.lisp\"])\n")
+        .file("other/lib.lisp", "(defun f (x) 1)\n")
+        .build();
+    let outcome = ws.rbz("build @other//:lib").exit_code(1).run();
+    outcome.stderr_has("Compiling external/other/lib.lisp failed");
+    outcome.stderr_has("external/other/lib.lisp:1:1: ");
+}
+
+#[test]
 fn errors_of_several_files_are_all_shown_with_k() {
     let ws = build_file(
         "lisp_library(name = \"lib\", srcs = [\"a.lisp\", \"b.lisp\"], order = \"parallel\")\n",

@@ -198,6 +198,8 @@ fn a_lisp_test_passes_when_main_returns_and_fails_when_an_error_leaves_it() {
         r#"
 lisp_test(name = "good", srcs = ["t.lisp"], main = "tests:good")
 lisp_test(name = "bad", srcs = ["t.lisp"], main = "tests:bad")
+lisp_test(name = "true", srcs = ["t.lisp"], expression = "(null (tests:good))")
+lisp_test(name = "false", srcs = ["t.lisp"], expression = "(tests:good)")
 "#,
     )
     .file(
@@ -212,4 +214,7 @@ lisp_test(name = "bad", srcs = ["t.lisp"], main = "tests:bad")
     let outcome = ws.rbz("test -k //...").exit_code(3).run();
     outcome.shows("PASSED").shows("FAILED");
     assert!(ws.read("rbz-testlogs/bad/test.log").contains("a condition with a REPORT"));
+    outcome.stdout_has("2 tests pass and 2 fail locally");
+    let log = ws.read("rbz-testlogs/false/test.log");
+    assert_eq!(log, "the expression is false: (TESTS:GOOD)\n");
 }

@@ -231,6 +231,9 @@ verdict it is not our concern."
     (sb-ext:package-lock-violation
      "the package is locked: write the definition in a package of its own, or unlock it")
     (storage-condition (exhaustion-hint condition))
+    (package-error
+     (unless (find-package (package-error-package condition))
+       "the file that defines it must come before this one in srcs, or its target be in deps"))
     (undefined-function
      "if it is defined in this target: load = \"image\" loads each compiled file before the next one compiles")))
 

@@ -18,12 +18,20 @@ finalizers.")
     (handler-case
         (if expression
             (let ((form (read-in-user-package expression)))
-              (lambda () (start-program (lambda () (sb-ext:exit :code (if (eval form) 0 1))))))
+              (lambda () (start-program (lambda () (exit-by-value form)))))
             (let ((function (main-function (read-in-user-package main))))
               (lambda () (start-program function))))
       (error (condition)
         (print-failure target (condition-text condition))
         nil))))
+
+(defun exit-by-value (form)
+  "End the program: with success if FORM is true, else with failure, and say so."
+  (let ((true (eval form)))
+    (unless true
+      (format *error-output* "the expression is false: ~s~%" form)
+      (finish-output *error-output*))
+    (sb-ext:exit :code (if true 0 1))))
 
 (defun read-in-user-package (text)
   "The one form in TEXT, read as a user's file would be."
