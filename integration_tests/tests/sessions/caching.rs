@@ -1,7 +1,10 @@
 //! What is done again and what is not.
 
+use std::path::Path;
+
 use rbz_integration_tests::projects::{build_file, tower};
-use rbz_integration_tests::{Outcome, Workspace};
+use rbz_integration_tests::workspace::{mode, set_mode};
+use rbz_integration_tests::{Outcome, Workspace, workspace};
 
 /// Each action that ran, as `MNEMONIC OUTPUT`; the outputs of a compile by their FASL.
 fn ran(outcome: &Outcome) -> Vec<String> {
@@ -175,26 +178,55 @@ fn outputs_that_were_removed_or_changed_by_hand_come_back() {
     assert_eq!(ws.read("rbz-bin/twice.txt"), "new\nnew\n");
 }
 
+/// Changes one bit of the only blob of the disk cache with these bytes.
+fn break_blob(ws: &Workspace, bytes: &[u8]) {
+    // Outputs of genrules can be run, and lie in `cas-x`.
+    let stores = ["cas", "cas-x"].map(|store| ws.disk_cache().join(store));
+    let files = stores.iter().flat_map(walkdir::WalkDir::new).flatten();
+    let has_bytes = |path: &Path| std::fs::read(path).is_ok_and(|content| content == bytes);
+    let blobs: Vec<_> =
+        files.map(|entry| entry.into_path()).filter(|path| has_bytes(path)).collect();
+    let [blob] = &blobs[..] else { panic!("one blob has these bytes: {blobs:?}") };
+    let mut broken = bytes.to_vec();
+    broken[0] ^= 1;
+    // Not through the old inode: links to it may be elsewhere.
+    let mode = mode(blob);
+    std::fs::remove_file(blob).expect("blobs can be removed");
+    std::fs::write(blob, broken).expect("the cache can be written");
+    set_mode(blob, mode);
+}
+
 #[test]
-fn a_corrupt_blob_in_the_disk_cache_is_found_and_made_again() {
+fn a_corrupt_blob_in_the_disk_cache_is_found_and_nothing_else_is_made_again() {
     let ws = chain();
-    ws.rbz("build //...").run();
-    ws.rbz("clean --expunge").run();
-    let mut broken = 0;
-    for entry in walkdir::WalkDir::new(ws.disk_cache().join("cas")) {
-        let entry = entry.expect("the cache can be read");
-        if entry.file_type().is_file() && entry.metadata().is_ok_and(|data| data.len() < 1000) {
-            // Not through the old inode: links to it may be elsewhere.
-            let text = std::fs::read(entry.path()).expect("blobs can be read");
-            std::fs::remove_file(entry.path()).expect("blobs can be removed");
-            let other: Vec<u8> = text.iter().map(|byte| byte ^ 1).collect();
-            std::fs::write(entry.path(), other).expect("the cache can be written");
-            broken += 1;
-        }
+    for (bytes, again) in [("text\n", "Genrule lower.txt"), ("text\ntext\n", "Genrule twice.txt")] {
+        ws.rbz("build //...").run();
+        ws.rbz("clean --expunge").run();
+        break_blob(&ws, bytes.as_bytes());
+        let outcome = ws.rbz("build //...").run();
+        // `copy` makes the same bytes as `lower`, so that its output is there as soon as that is.
+        assert_eq!(ran(&outcome), [again]);
+        assert_eq!(ws.read("rbz-bin/copy.txt"), "text\n");
+        assert_eq!(ws.read("rbz-bin/twice.txt"), "text\ntext\n");
     }
-    assert!(broken >= 1, "there were blobs to break: {broken}");
+}
+
+#[test]
+fn ten_thousand_targets_are_loaded_once_and_then_nothing_is_looked_into() {
+    let mut builder = workspace();
+    for package in 0..100 {
+        let targets: String =
+            (0..100).map(|n| format!("filegroup(name = \"f{n}\", srcs = [\"a.txt\"])\n")).collect();
+        builder = builder.file(&format!("p{package}/BUILD"), &targets);
+        builder = builder.file(&format!("p{package}/a.txt"), "");
+    }
+    let ws = builder.build();
+    ws.rbz("build //...").run().stderr_has("Analyzed 10000 targets");
     ws.rbz("build //...").run();
-    assert_eq!(ws.read("rbz-bin/twice.txt"), "text\ntext\n");
+    let outcome = ws.rbz("build //...").traced().run();
+    outcome.stderr_lacks("Analyzed");
+    assert_eq!(outcome.trace().processes, Vec::<String>::new());
+    assert_eq!(outcome.trace().opened_below(ws.root()), Vec::<String>::new());
 }
 
 #[test]

@@ -54,6 +54,82 @@ fn no_lisp_is_installed() {
     ws.rbz("build //:lib").run();
 }
 
+/// A library over an SBCL of its own: a copy of the machine's below the temporary directory.
+/// Yields the prefix of the copy too; `None`, said aloud, where the machine's is elsewhere.
+fn with_own_lisp() -> Option<(Workspace, PathBuf)> {
+    let ws = one_file("(defun f () 1)\n").own_cache().build();
+    let prefix = ws.base().join("sbcl");
+    for (from, to) in [("/usr/bin/sbcl", "bin/sbcl"), ("/usr/lib/sbcl", "lib/sbcl")] {
+        if !Path::new(from).exists() {
+            eprintln!("skipped: there is no {from}");
+            return None;
+        }
+        for entry in walkdir::WalkDir::new(from) {
+            let entry = entry.expect("the system's files can be read");
+            let below = entry.path().strip_prefix(from).expect("the walk began there");
+            // Joining nothing would add a slash, which a file cannot have.
+            let to = match below.as_os_str().is_empty() {
+                true => prefix.join(to),
+                false => prefix.join(to).join(below),
+            };
+            if entry.file_type().is_file() {
+                std::fs::create_dir_all(to.parent().expect("it is below")).expect("a directory");
+                std::fs::copy(entry.path(), to).expect("the directory can be written");
+            }
+        }
+    }
+    let path = prefix.join("bin/sbcl").display().to_string();
+    ws.write(
+        "WORKSPACE",
+        &format!(
+            "load(\"@rbz//lisp:sbcl_configure.bzl\", \"sbcl_configure\")\n\
+             sbcl_configure(name = \"lisp\", path = \"{path}\")\n"
+        ),
+    );
+    Some((ws, prefix))
+}
+
+#[test]
+fn a_lisp_that_was_upgraded_compiles_everything_again() {
+    let Some((ws, prefix)) = with_own_lisp() else { return };
+    let program = prefix.join("bin/sbcl");
+    let compiled = || ws.rbz("build //:lib").run().ran_of("LispCompile").len();
+    assert_eq!(compiled(), 1);
+    assert_eq!(compiled(), 0);
+    let old = std::fs::read(&program).expect("it was copied");
+    // What stands after the end of a program changes nothing but its content.
+    std::fs::write(&program, [&old[..], b"newer"].concat()).expect("it can be written");
+    assert_eq!(compiled(), 1, "another content is another Lisp");
+    std::fs::write(&program, &old).expect("it can be written");
+    let back = ws.rbz("build //:lib").run();
+    assert!(back.ran().is_empty(), "the old one is known: {back}");
+}
+
+#[test]
+fn a_lisp_whose_core_is_broken() {
+    let Some((ws, prefix)) = with_own_lisp() else { return };
+    let core = prefix.join("lib/sbcl/sbcl.core");
+    let whole = std::fs::read(&core).expect("it was copied");
+    std::fs::write(&core, "no core\n").expect("it can be written");
+    let outcome = ws.rbz("build //:lib").exit_code(1).run();
+    outcome.stderr_has("@lisp//:toolchain: Preparing the Lisp implementation failed");
+    outcome.stderr_has("core file");
+    std::fs::write(&core, whole).expect("it can be written");
+    ws.rbz("build //:lib").run();
+}
+
+#[test]
+fn a_lisp_that_is_too_old_or_none_at_all() {
+    let Some((ws, prefix)) = with_own_lisp() else { return };
+    let program = prefix.join("bin/sbcl");
+    let fake = |script: &str| {
+        std::fs::write(&program, script).expect("it can be written");
+        ws.rbz("build //:lib").exit_code(1).run()
+    };
+    fake("#!/bin/sh\necho SBCL 1.4.16\n").stderr_has("is SBCL 1.4.16, which is too old");
+    fake("#!/bin/sh\necho broken >&2; exit 1\n").stderr_has("--version failed: broken");
+}
+
 #[test]
 fn a_source_that_cannot_be_read() {
     let ws = one_file("(defun f () 1)\n").build();

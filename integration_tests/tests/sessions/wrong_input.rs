@@ -338,14 +338,13 @@ fn a_glob_with_nothing_in_it() {
 
 #[test]
 fn a_glob_over_a_loop_of_links_ends() {
-    let ws = build_file("filegroup(name = \"a\", srcs = glob([\"**/*.txt\"]))\n")
+    let ws = build_file("genrule(name = \"a\", srcs = glob([\"**/*.txt\"]), outs = [\"list\"], cmd = \"echo $(SRCS) > $@\")\n")
         .file("sub/a.txt", "")
         .build();
     std::os::unix::fs::symlink("..", ws.path("sub/up")).expect("a link can be made");
-    // A link to a directory above is followed no further than its own way.
-    let start = std::time::Instant::now();
+    // A link to a directory above leads to nothing that is not found without it.
     ws.rbz("build //:a").run();
-    assert!(start.elapsed().as_secs() < 20);
+    assert_eq!(ws.read("rbz-bin/list"), "sub/a.txt\n");
 }
 
 #[test]
