@@ -70,6 +70,8 @@ pub enum RawCommand {
     Info(BuildArguments),
     /// Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
     Help(PlainArguments),
+    /// Does what rbz's own actions do: `rbz tool --help`
+    Tool(PlainArguments),
     /// Shows the version
     Version(PlainArguments),
     /// Makes a workspace of the current directory
@@ -86,6 +88,7 @@ impl RawCommand {
             RawCommand::Clean(_) => "clean",
             RawCommand::Info(_) => "info",
             RawCommand::Help(_) => "help",
+            RawCommand::Tool(_) => "tool",
             RawCommand::Version(_) => "version",
             RawCommand::Init(_) => "init",
         }
@@ -200,12 +203,6 @@ pub struct BuildOptions {
     /// Puts the workspace's status into programs that ask for it
     #[arg(long)]
     pub stamp: bool,
-    /// A shell command that tells the workspace's status: on each line a key, a space and a value
-    #[arg(long, value_name = "COMMAND")]
-    pub workspace_status_command: Option<String>,
-    /// Text that stands in the workspace's status as BUILD_EMBED_LABEL, such as a release
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    pub embed_label: String,
     /// Directory of the disk cache; default: `cache` in the output user root
     #[arg(long, value_name = "DIR")]
     pub disk_cache: Option<PathBuf>,
@@ -291,8 +288,8 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 8] =
-    ["build", "clean", "help", "info", "init", "run", "test", "version"];
+pub const COMMANDS: [&str; 9] =
+    ["build", "clean", "help", "info", "init", "run", "test", "tool", "version"];
 
 /// An option as rc files, suggestions and the reading of command lines need it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,4 +7,5 @@ pub mod info;
 pub mod init;
 pub mod run;
 pub mod test;
+pub mod tool;
 pub mod version;

@@ -63,6 +63,18 @@ impl Invocation {
                 .hint_nearest(nearest(&command, COMMANDS))
                 .hint("`rbz help` lists the commands"));
         }
+        if command == "tool" {
+            // It runs in actions too, where what the user prefers must make no difference.
+            let parsed = parse(&given_startup, Some("tool"), &[], reader.rest().to_vec())?;
+            return Ok(Invocation {
+                startup: parsed.startup,
+                workspace: None,
+                command: parsed.command,
+                settings: Vec::new(),
+                warnings: Vec::new(),
+                options_of_rc_files: Vec::new(),
+            });
+        }
         let workspace = workspace_root::find(&environment.current_directory);
         let (startup, rc_files, mut warnings) =
             startup(environment, &given_startup, workspace.as_ref())?;

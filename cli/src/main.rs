@@ -23,7 +23,6 @@ mod signals;
 mod system_definition;
 mod test_report;
 mod workspace_root;
-mod workspace_status;
 
 use std::process::ExitCode;
 
@@ -88,6 +87,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         | RawCommand::Info(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
         RawCommand::Help(arguments)
+        | RawCommand::Tool(arguments)
         | RawCommand::Version(arguments)
         | RawCommand::Init(arguments) => &arguments.display,
     }
@@ -110,6 +110,7 @@ fn execute(
     match &invocation.command {
         RawCommand::Version(_) => write_data(&commands::version::text())?,
         RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
+        RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue)?,
         RawCommand::Init(arguments) => {
             no_residue("init", &arguments.residue)?;
             write_data(&commands::init::run(&environment.current_directory)?)?;

@@ -7,7 +7,6 @@ use crate::action::Action;
 use crate::failure::UndeclaredInput;
 use crate::files::{self, Kind};
 use crate::label::{Label, PackageId, RepoName, join};
-use crate::paths::{is_below, normal, parent};
 use crate::plan::Plan;
 use crate::strategy::{Completed, EXEC_ROOT, StagedInput};
 
@@ -96,12 +95,25 @@ fn exec_path(plan: &Plan, path: &str) -> Option<String> {
         }
         None => path,
     };
-    normal("", relative).filter(|path| !path.is_empty())
+    let mut segments = Vec::new();
+    for segment in relative.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            segment => segments.push(segment),
+        }
+    }
+    (!segments.is_empty()).then(|| segments.join("/"))
 }
 
 /// True for an input, and for a directory with inputs in it.
 fn is_input(inputs: &[StagedInput], path: &str) -> bool {
-    inputs.iter().any(|input| is_below(&input.path, path))
+    inputs.iter().any(|input| {
+        let rest = input.path.strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
@@ -113,17 +125,17 @@ fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
         return if exists && !is_ours { undeclared(None) } else { None };
     }
     if path.starts_with("rbz-out/") {
-        let mut above = path;
+        let mut parent = path;
         loop {
-            if let Some(id) = plan.generating_path(above) {
+            if let Some(id) = plan.generating_path(parent) {
                 let maker = plan.action(id);
                 let is_own = maker.outputs.iter().any(|o| action.outputs.contains(o));
                 return if is_own { None } else { undeclared(Some(maker.owner.clone())) };
             }
-            above = parent(above);
-            if above.is_empty() {
+            match parent.rsplit_once('/') {
+                Some((directory, _)) => parent = directory,
                 // Not of this request, but an earlier one may have made it.
-                return undeclared(Some(made_before(plan, path)?));
+                None => return undeclared(Some(made_before(plan, path)?)),
             }
         }
     }
@@ -160,7 +172,7 @@ fn label_of(
     path: &str,
     is_file: &dyn Fn(&Path) -> bool,
 ) -> Option<Label> {
-    let mut package = parent(path);
+    let mut package = path.rsplit_once('/').map_or("", |(dir, _)| dir);
     loop {
         let dir = root.join(package);
         if is_file(&dir.join("BUILD.bazel")) || is_file(&dir.join("BUILD")) {
@@ -170,7 +182,7 @@ fn label_of(
         if package.is_empty() {
             return None;
         }
-        package = parent(package);
+        package = package.rsplit_once('/').map_or("", |(dir, _)| dir);
     }
 }
 

@@ -129,7 +129,6 @@ pub fn action(action: &Action) -> String {
         }
         ActionKind::ExpandTemplate { substitutions, .. } => format!("{substitutions:?}"),
         ActionKind::Symlink { target, .. } => format!("{target:?}"),
-        ActionKind::WorkspaceStatus => String::new(),
         ActionKind::RunfilesTree(runfiles) => runfiles
             .entries("ws")
             .iter()

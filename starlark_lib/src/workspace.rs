@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::file_state::EntryKind;
+use rbz_engine::file_state::{Dependency, EntryKind};
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, FileLoader};
 use starlark::syntax::AstModule;

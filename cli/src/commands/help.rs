@@ -70,6 +70,7 @@ fn of_command(command: &Command) -> String {
         "run" => " TARGET [-- ARGUMENTS…]",
         "info" => " [KEY…]",
         "help" => " [COMMAND|TOPIC]",
+        "tool" => " TOOL …",
         _ => "",
     };
     format!(
@@ -86,6 +87,9 @@ fn all_flags() -> String {
     for command in whole.get_subcommands() {
         text += &format!("\nOptions of `rbz {}`:\n\n{}", command.get_name(), flags(command));
     }
+    for (name, tool) in super::tool::tools() {
+        text += &format!("\nOptions of `rbz {name}`:\n\n{}", flags(&tool));
+    }
     text
 }
 
@@ -93,7 +97,7 @@ fn all_flags() -> String {
 fn flags(command: &Command) -> String {
     let mut text = String::new();
     let mut heading = None;
-    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional()) {
         if let Some(own) = arg.get_help_heading()
             && heading != Some(own)
         {
@@ -152,6 +156,7 @@ mod tests {
           init                  Makes a workspace of the current directory
           run                   Builds a program and runs it
           test                  Builds targets and runs the tests among them
+          tool                  Does what rbz's own actions do: `rbz tool --help`
           version               Shows the version
 
         Help:
@@ -196,7 +201,9 @@ mod tests {
     #[test]
     fn every_option_is_explained_without_a_full_stop() {
         for command in clap_command().get_subcommands() {
-            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            for arg in
+                command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional())
+            {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 assert!(!help.is_empty() && !help.ends_with('.'), "--{}: {help}", arg.get_id());
             }

@@ -4,5 +4,4 @@ mod failures;
 mod outputs;
 mod project;
 mod reuse;
-mod status;
 mod test_runs;

@@ -10,6 +10,7 @@ mod documentation;
 mod examples;
 mod hermetic;
 mod libraries;
+mod linked_programs;
 mod lisp_failures;
 mod lisp_rules;
 mod machine;
