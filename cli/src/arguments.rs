@@ -203,6 +203,12 @@ pub struct BuildOptions {
     /// Puts the workspace's status into programs that ask for it
     #[arg(long)]
     pub stamp: bool,
+    /// A shell command that tells the workspace's status: on each line a key, a space and a value
+    #[arg(long, value_name = "COMMAND")]
+    pub workspace_status_command: Option<String>,
+    /// Text that stands in the workspace's status as BUILD_EMBED_LABEL, such as a release
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub embed_label: String,
     /// Directory of the disk cache; default: `cache` in the output user root
     #[arg(long, value_name = "DIR")]
     pub disk_cache: Option<PathBuf>,

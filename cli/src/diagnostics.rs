@@ -86,6 +86,7 @@ fn reason(cause: &FailureCause) -> String {
         FailureCause::SourceUnreadable { path, reason } => {
             format!("cannot read `{}`: {reason}", path.display())
         }
+        FailureCause::UnfitOutput { path, reason } => format!("`{path}` {reason}"),
         FailureCause::ChangedDuringBuild { path } => format!("`{path}` changed during the build"),
         FailureCause::Machine(reason) => reason.clone(),
         FailureCause::Interrupted => "it was interrupted".to_owned(),
@@ -177,6 +178,10 @@ mod tests {
             FailureCause::OutputsMissing(vec!["rbz-out/a".into(), "rbz-out/b".into()]),
             FailureCause::SourceMissing { path: "lib/x".into(), label: label("lib", "x") },
             FailureCause::SourceUnreadable { path: "/w/lib/x".into(), reason: "denied".into() },
+            FailureCause::UnfitOutput {
+                path: "rbz-out/a".into(),
+                reason: "is a directory, but was declared as a file".into(),
+            },
             FailureCause::ChangedDuringBuild { path: "lib/x".into() },
             FailureCause::Machine("no space left on device".into()),
         ];
@@ -197,6 +202,8 @@ mod tests {
         hint: `//lib:x` names a file that is not there
 
         //lib:hello: Compiling lib/hello.lisp failed: cannot read `/w/lib/x`: denied (LispCompile)
+
+        //lib:hello: Compiling lib/hello.lisp failed: `rbz-out/a` is a directory, but was declared as a file (LispCompile)
 
         //lib:hello: Compiling lib/hello.lisp failed: `lib/x` changed during the build (LispCompile)
         hint: build again; what was made of it was not kept

@@ -23,6 +23,7 @@ mod signals;
 mod system_definition;
 mod test_report;
 mod workspace_root;
+mod workspace_status;
 
 use std::process::ExitCode;
 

@@ -75,6 +75,10 @@ pub struct BuildRequest {
     pub features: Vec<String>,
     /// Whether programs are stamped.
     pub stamp: bool,
+    /// What tells the status of the workspace.
+    pub workspace_status_command: Option<String>,
+    /// What stands in the status as the build's label.
+    pub embed_label: String,
     /// The directory of the disk cache.
     pub disk_cache: PathBuf,
     /// How many bytes the disk cache may have after the build; `None`: any number.
@@ -265,6 +269,8 @@ impl BuildRequest {
             define,
             features,
             stamp,
+            workspace_status_command,
+            embed_label,
             disk_cache,
             experimental_disk_cache_gc_max_size,
             build,
@@ -293,6 +299,8 @@ impl BuildRequest {
             settings: settings.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
             features,
             stamp,
+            workspace_status_command,
+            embed_label,
             disk_cache_limit: size(&experimental_disk_cache_gc_max_size)?,
             disk_cache: disk_cache.map_or_else(|| directories.disk_cache(), path),
             execute: build,

@@ -38,10 +38,30 @@ pub struct Action {
 impl Action {
     /// What to show while it runs.
     pub fn description(&self) -> Arc<str> {
-        self.progress_message.clone().unwrap_or_else(|| {
-            let output = self.outputs.first().map(Artifact::exec_path).unwrap_or_default();
-            format!("{} {output}", self.mnemonic).into()
-        })
+        self.progress_message
+            .clone()
+            .unwrap_or_else(|| format!("{} {}", self.mnemonic, self.primary()).into())
+    }
+
+    /// The exec path of its first output, by which it is known from build to build.
+    pub fn primary(&self) -> &str {
+        self.outputs.first().map_or("", Artifact::exec_path)
+    }
+
+    /// Whether it runs outside the sandbox.
+    pub fn is_unconfined(&self) -> bool {
+        let ActionKind::Spawn(spawn) = &self.kind else { return false };
+        spawn.requires("local") || spawn.requires("no-sandbox")
+    }
+
+    /// How many of the places for running actions it takes.
+    pub fn places(&self) -> usize {
+        let ActionKind::Spawn(spawn) = &self.kind else { return 1 };
+        if spawn.requires("exclusive") {
+            return usize::MAX;
+        }
+        let cpus = spawn.requirements.keys().find_map(|name| name.strip_prefix("cpu:"));
+        cpus.and_then(|number| number.parse().ok()).unwrap_or(1)
     }
 }
 
@@ -73,6 +93,9 @@ pub enum ActionKind {
         /// Whether it is an error if the target cannot be run.
         executable: bool,
     },
+    /// Finds out the status of the workspace, whenever somebody needs it; see
+    /// [`crate::workspace_status`].
+    WorkspaceStatus,
     /// Stands for a runfiles tree; nothing is written unless somebody needs it on disk.
     RunfilesTree(Arc<Runfiles>),
 }
@@ -101,6 +124,18 @@ pub struct Spawn {
     pub timeout: Option<Duration>,
     /// Set for the run of a test: its exit status is a result and no failure of the build.
     pub test: Option<TestRun>,
+}
+
+impl Spawn {
+    /// Whether it has the execution requirement `name`.
+    pub fn requires(&self, name: &str) -> bool {
+        self.requirements.contains_key(name)
+    }
+
+    /// Whether its results are kept in the disk cache.
+    pub fn uses_cache(&self) -> bool {
+        !self.requires("no-cache")
+    }
 }
 
 /// One run of one shard of a test.

@@ -14,8 +14,8 @@
 //! | exec paths and values of the inputs, by depset node | all |
 //! | exec paths and kinds of the outputs | all |
 //!
-//! What is not: mnemonic, owner, progress message, timeout, number of attempts, and where the
-//! workspace lies. The list is written once, in [`visit_manifest`]; the key and its explanation
+//! What is not: mnemonic, owner, progress message, timeout, number of attempts, the bytes of volatile
+//! files, and where the workspace lies. The list is written once, in [`visit_manifest`]; the key and its explanation
 //! are two visitors of it.
 
 use std::collections::BTreeMap;
@@ -106,6 +106,7 @@ pub fn visit_manifest(action: &Action, strategy: &str, visitor: &mut dyn Manifes
             visitor.structure("target", &identity(target));
             visitor.text("executable", &executable.to_string());
         }
+        ActionKind::WorkspaceStatus => visitor.text("kind", "workspace status"),
         ActionKind::RunfilesTree(runfiles) => {
             visitor.text("kind", "runfiles tree");
             visitor.structure("runfiles", &runfiles.fingerprint());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Fingerprint, FingerprintBuilder};
+use crate::paths::parent;
 
 /// The bytes of a file, and whether it can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,10 +70,10 @@ impl TreeValue {
         for (path, entry) in &self.entries {
             let mut dir = match entry {
                 TreeEntry::Directory => &**path,
-                _ => path.rsplit_once('/').map_or("", |(dir, _)| dir),
+                _ => parent(path),
             };
             while directories.insert(dir) {
-                dir = dir.rsplit_once('/').map_or("", |(dir, _)| dir);
+                dir = parent(dir);
             }
         }
         directories.into_iter().collect()

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::dependency::Dependency;
 use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
 use crate::event::{Event, EventSink, TestSummary};
 use crate::executor::{Context, Executor};
 use crate::failure::ActionFailure;
-use crate::file_state::{Dependency, FileState};
+use crate::file_state::FileState;
 use crate::files::{self, FileError};
 use crate::garbage::{self, Collected};
 use crate::label::Label;
@@ -22,6 +23,7 @@ use crate::state_log::StateLog;
 use crate::store::Store;
 use crate::strategy::{Cancel, Strategy};
 use crate::test_report::TestReports;
+use crate::workspace_status::WorkspaceStatus;
 
 /// A file whose content is different each time the machine has started.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -42,7 +44,7 @@ pub struct EngineOptions {
     pub jobs: usize,
     /// Whether to go on after a failure with what does not depend on it.
     pub keep_going: bool,
-    /// Whether the directories of actions are kept.
+    /// Whether the directories of actions that fail are kept.
     pub sandbox_debug: bool,
     /// Whether [`crate::event::Event::ActionStarted`] has command lines.
     pub subcommands: bool,
@@ -50,6 +52,8 @@ pub struct EngineOptions {
     pub shuffle: Option<u64>,
     /// Which results of tests are used again.
     pub test_caching: TestCaching,
+    /// What the status of the workspace is made of.
+    pub workspace_status: WorkspaceStatus,
 }
 
 /// Which results of tests are used again: `--cache_test_results`.

@@ -221,6 +221,12 @@ impl Depset {
         list
     }
 
+    /// Whether an artifact is among the elements.
+    pub fn contains_file(&self, artifact: &Artifact) -> bool {
+        let is_it = |value: &Value| matches!(value, Value::File(file) if file == artifact);
+        self.nodes().iter().any(|node| node.direct().iter().any(is_it))
+    }
+
     /// The artifacts among the elements, in order.
     pub fn to_files(&self) -> Vec<Artifact> {
         self.to_list()

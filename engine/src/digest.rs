@@ -1,7 +1,6 @@
 //! Digests: the identity of bytes ([`Digest`]) and of structured data ([`Fingerprint`]).
 
 use std::fmt;
-use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -21,13 +20,6 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Digest { hash: Sha256::digest(bytes).into(), size: bytes.len() as u64 }
-    }
-
-    /// The digest of everything that `reader` yields.
-    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
-        let size = io::copy(&mut reader, &mut hasher)?;
-        Ok(Digest { hash: hasher.finalize().into(), size })
     }
 
     /// The hash as 64 lower-case hexadecimal digits.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use crate::action::{Action, ActionKind, Spawn};
+use crate::action::{Action, ActionKind};
 use crate::action_key::{action_key, node_digest, runfiles_value};
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob};
@@ -259,7 +259,7 @@ impl<'a> Executor<'a> {
                     match self.status_of(&action.inputs) {
                         Some(InputStatus::Ready(_)) => {
                             let remaining = self.remaining[node.index()];
-                            self.scheduler.ready(node, remaining, cost(action));
+                            self.scheduler.ready(node, remaining, action.places());
                             continue;
                         }
                         Some(InputStatus::NoSource(artifact)) => {
@@ -371,6 +371,11 @@ impl<'a> Executor<'a> {
             let values = action.outputs.iter().map(|_| value.clone()).collect();
             return Ok(Done { values, test: None });
         }
+        if let ActionKind::WorkspaceStatus = &action.kind {
+            // Only asking tells whether it is the same as before, so that no key says so.
+            let finished = self.run_workspace_status(action)?;
+            return self.commit(id, action, Fingerprint::default(), finished);
+        }
         let strategy = self.strategy(action);
         let key = action_key(action, strategy.key_material(), &|depset| self.content(depset));
         if let Some(done) = self.done_before(id, action, &key)? {
@@ -391,14 +396,14 @@ impl<'a> Executor<'a> {
 
     /// The strategy that runs an action.
     pub fn strategy(&self, action: &Action) -> &'a dyn Strategy {
-        if is_unconfined(action) { self.cx.local } else { self.cx.sandboxed }
+        if action.is_unconfined() { self.cx.local } else { self.cx.sandboxed }
     }
 
     /// Marks what makes an artifact as not done: its bytes are gone.
     pub fn lose(&self, artifact: &Artifact, blob: &Blob) -> ActionError {
         self.cx.store.forget(blob);
         if let Some(id) = self.cx.plan.generating(artifact) {
-            let primary = primary(self.cx.plan.action(id));
+            let primary = self.cx.plan.action(id).primary();
             if let Some(state) = self.cx.states.get(primary) {
                 let state = ActionState { key: Fingerprint::default(), ..(*state).clone() };
                 // If even this cannot be written the next build meets the same loss again.
@@ -415,7 +420,7 @@ impl<'a> Executor<'a> {
 
     /// A failure without a process.
     pub fn failed(&self, action: &Action, cause: FailureCause) -> ActionError {
-        ActionError::Failed(Box::new(failure(action, cause)))
+        ActionError::Failed(Box::new(ActionFailure::new(action, cause)))
     }
 
     /// Tells that an action is done.
@@ -458,7 +463,7 @@ impl<'a> Executor<'a> {
             _ => missing(),
         };
         self.report(match action {
-            Some(action) => failure(action, cause),
+            Some(action) => ActionFailure::new(action, cause),
             None => ActionFailure {
                 owner: artifact.owner().clone(),
                 mnemonic: "Source".into(),
@@ -480,63 +485,13 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// The exec path of the output that names an action.
-pub(crate) fn primary(action: &Action) -> &str {
-    action.outputs.first().map_or("", |output| output.exec_path())
-}
-
-/// What to show while an action runs.
-pub(crate) fn message(action: &Action) -> Arc<str> {
-    match &action.progress_message {
-        Some(message) => message.clone(),
-        None => format!("{} {}", action.mnemonic, primary(action)).into(),
-    }
-}
-
-/// A failure of an action without a process.
-fn failure(action: &Action, cause: FailureCause) -> ActionFailure {
-    ActionFailure {
-        owner: action.owner.clone(),
-        mnemonic: action.mnemonic.clone(),
-        message: message(action),
-        cause,
-        output: ActionOutput::default(),
-        command: Vec::new(),
-        undeclared: Vec::new(),
-        sandbox: None,
-    }
-}
-
 /// A value as an output of this kind has it.
 pub(crate) fn of_kind(output: &Artifact, value: ArtifactValue) -> ArtifactValue {
     match value {
-        ArtifactValue::File(blob) if output.kind() == ArtifactKind::Volatile => {
-            ArtifactValue::Volatile(blob)
-        }
+        ArtifactValue::File(blob) | ArtifactValue::Volatile(blob) => match output.kind() {
+            ArtifactKind::Volatile => ArtifactValue::Volatile(blob),
+            _ => ArtifactValue::File(blob),
+        },
         value => value,
     }
-}
-
-fn requirement(action: &Action, name: &str) -> bool {
-    matches!(&action.kind, ActionKind::Spawn(spawn) if spawn.requirements.contains_key(name))
-}
-
-/// Whether an action runs outside the sandbox.
-pub(crate) fn is_unconfined(action: &Action) -> bool {
-    requirement(action, "local") || requirement(action, "no-sandbox")
-}
-
-/// Whether results of a process are kept in the disk cache.
-pub(crate) fn uses_cache(spawn: &Spawn) -> bool {
-    !spawn.requirements.contains_key("no-cache")
-}
-
-/// The number of places that an action takes.
-fn cost(action: &Action) -> usize {
-    let ActionKind::Spawn(spawn) = &action.kind else { return 1 };
-    if spawn.requirements.contains_key("exclusive") {
-        return usize::MAX;
-    }
-    let cpus = spawn.requirements.keys().find_map(|name| name.strip_prefix("cpu:"));
-    cpus.and_then(|number| number.parse().ok()).unwrap_or(1)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::action::Action;
 use crate::event::ActionOutput;
 use crate::label::Label;
 
@@ -26,6 +27,22 @@ pub struct ActionFailure {
     pub undeclared: Vec<UndeclaredInput>,
     /// The directory kept for inspection by `--sandbox_debug`.
     pub sandbox: Option<PathBuf>,
+}
+
+impl ActionFailure {
+    /// The failure of an action that ran no process.
+    pub fn new(action: &Action, cause: FailureCause) -> ActionFailure {
+        ActionFailure {
+            owner: action.owner.clone(),
+            mnemonic: action.mnemonic.clone(),
+            message: action.description(),
+            cause,
+            output: ActionOutput::default(),
+            command: Vec::new(),
+            undeclared: Vec::new(),
+            sandbox: None,
+        }
+    }
 }
 
 /// Why an action did not succeed.
@@ -51,6 +68,13 @@ pub enum FailureCause {
         /// Where it lies.
         path: PathBuf,
         /// The system's reason.
+        reason: String,
+    },
+    /// What it made is not what its rule declared.
+    UnfitOutput {
+        /// Exec path.
+        path: String,
+        /// What is wrong with it, as the rest of a sentence.
         reason: String,
     },
     /// An input changed while the action ran.

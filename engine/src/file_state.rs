@@ -172,16 +172,7 @@ impl FileState {
             Some(digest) => Ok(digest),
             None => {
                 let stamp = self.stamp(path)?;
-                let mut file = files::open(path)?;
-                let mut hasher = crate::digest::Hasher::new();
-                let mut buffer = vec![0; 1 << 16];
-                loop {
-                    match files::read_some(&mut file, path, &mut buffer)? {
-                        0 => break,
-                        length => hasher.update(&buffer[..length]),
-                    }
-                }
-                let digest = hasher.finish();
+                let digest = files::digest(path)?;
                 self.keep(path, stamp, digest);
                 Ok(digest)
             }
@@ -363,95 +354,6 @@ fn write_lock<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Something about the outside that a saved result relied on.
-///
-/// Packages, repositories and plans are saved with a list of these, and are used again while all
-/// of them hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Dependency {
-    /// The file at `path` has these bytes.
-    Content {
-        /// Absolute.
-        path: PathBuf,
-        /// Of the bytes.
-        digest: Digest,
-    },
-    /// Nothing is at `path`.
-    Absent {
-        /// Absolute.
-        path: PathBuf,
-    },
-    /// What is at `path`, links followed, is of this kind.
-    Kind {
-        /// Absolute.
-        path: PathBuf,
-        /// The kind.
-        kind: EntryKind,
-    },
-    /// The directory at `path` has these entries ([`Listing::fingerprint`]).
-    Listing {
-        /// Absolute.
-        path: PathBuf,
-        /// The identity of names and kinds.
-        digest: Fingerprint,
-    },
-    /// The environment variable has this value.
-    Environment {
-        /// Its name.
-        name: String,
-        /// Its value; `None`: it is not set.
-        value: Option<String>,
-    },
-}
-
-impl Dependency {
-    /// The dependency on the bytes of the file at `path` as they are now.
-    pub fn on_content(path: &Path, files: &FileState) -> Result<Dependency, SharedError> {
-        Ok(Dependency::Content { path: path.to_owned(), digest: files.digest(path)? })
-    }
-
-    /// The dependency on the entries of the directory at `path` as they are now.
-    pub fn on_listing(path: &Path, files: &FileState) -> Result<Dependency, SharedError> {
-        let digest = files.list(path)?.fingerprint;
-        Ok(Dependency::Listing { path: path.to_owned(), digest })
-    }
-
-    /// The dependency on what is at `path`: a kind, or nothing.
-    pub fn on_kind(path: &Path, files: &FileState) -> Result<Dependency, SharedError> {
-        Ok(match files.stat(path)?.kind() {
-            EntryKind::Absent => Dependency::Absent { path: path.to_owned() },
-            kind => Dependency::Kind { path: path.to_owned(), kind },
-        })
-    }
-
-    /// True while it is as it was. `environment` looks up a variable. What cannot be found out
-    /// does not hold.
-    pub fn still_holds(
-        &self,
-        files: &FileState,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> bool {
-        match self {
-            Dependency::Content { path, digest } => files.digest(path).is_ok_and(|d| d == *digest),
-            Dependency::Absent { path } => files.stat(path).is_ok_and(|s| s == FileStat::Absent),
-            Dependency::Kind { path, kind } => files.stat(path).is_ok_and(|s| s.kind() == *kind),
-            Dependency::Listing { path, digest } => {
-                files.list(path).is_ok_and(|listing| listing.fingerprint == *digest)
-            }
-            Dependency::Environment { name, value } => environment(name) == *value,
-        }
-    }
-
-    /// True while all of `dependencies` hold; asked in parallel.
-    pub fn all_hold(
-        dependencies: &[Dependency],
-        files: &FileState,
-        environment: &(dyn Fn(&str) -> Option<String> + Sync),
-    ) -> bool {
-        dependencies.par_iter().all(|dependency| dependency.still_holds(files, environment))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -567,35 +469,6 @@ mod tests {
             ]
         );
         assert_eq!(listing.get("b").unwrap().kind, EntryKind::File);
-    }
-
-    #[test]
-    fn dependencies_hold_until_what_they_name_changes() {
-        let place = Place::new();
-        place.write("d/file", "text");
-        let environment = |name: &str| (name == "SET").then(|| "x".to_owned());
-        let session = place.session();
-        let dependencies = [
-            Dependency::on_content(&place.path("d/file"), &session).unwrap(),
-            Dependency::on_kind(&place.path("absent"), &session).unwrap(),
-            Dependency::on_kind(&place.path("d"), &session).unwrap(),
-            Dependency::on_listing(&place.path("d"), &session).unwrap(),
-            Dependency::Environment { name: "SET".into(), value: Some("x".into()) },
-        ];
-        assert!(Dependency::all_hold(&dependencies, &session, &environment));
-        let holds = |dependency: &Dependency| {
-            dependency.still_holds(&place.session(), &|name| environment(name))
-        };
-        place.write("d/file", "test");
-        assert!(!holds(&dependencies[0]));
-        assert!(holds(&dependencies[3]));
-        place.write("absent", "");
-        assert!(!holds(&dependencies[1]));
-        place.write("d/new", "");
-        assert!(!holds(&dependencies[3]));
-        std::fs::remove_dir_all(place.path("d")).unwrap();
-        assert!(!holds(&dependencies[2]));
-        assert!(!dependencies[4].still_holds(&session, &|_| None));
     }
 
     #[test]

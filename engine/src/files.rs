@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::digest::{Digest, Hasher};
+
 /// A failed operation on a file.
 #[derive(Debug, Error)]
 #[error("cannot {operation} `{}`: {}", path.display(), reason(source))]
@@ -131,6 +133,19 @@ pub fn read_if_present(path: &Path) -> FileResult<Option<Vec<u8>>> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => at("read", path, Err(error)),
+    }
+}
+
+/// The digest of the bytes of a file.
+pub fn digest(path: &Path) -> FileResult<Digest> {
+    let mut file = open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match read_some(&mut file, path, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            length => hasher.update(&buffer[..length]),
+        }
     }
 }
 

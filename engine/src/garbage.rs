@@ -43,14 +43,14 @@ pub fn collect(store: &Store, limit: u64) -> FileResult<Option<Collected>> {
     let stamp = store.root().join("collected");
     let now = file_system_time(&store.temporary_path())?;
     if let Some((_, last)) = files::stat(&stamp, false)?
-        && now - last.mtime < INTERVAL
+        && (0..INTERVAL).contains(&(now - last.mtime))
     {
         return Ok(None);
     }
     let collected = store.alone(|| collect_alone(store, limit, now))?.transpose()?;
     if collected.is_some() {
-        files::remove_file(&stamp)?;
-        files::create_new(&stamp)?;
+        files::open_append(&stamp)?;
+        files::touch(&stamp)?;
     }
     Ok(collected)
 }

@@ -15,7 +15,7 @@ impl Executor<'_> {
     pub(crate) fn run_in_process(&self, action: &Action) -> Result<Finished, ActionError> {
         let value = match &action.kind {
             ActionKind::Write { content, executable } => {
-                let text = expand_content(content, &|tree| self.tree_files(tree));
+                let text = expand_content(content, &|tree| self.tree_files(action, tree));
                 self.put_text(action, text.as_ref(), *executable)?
             }
             ActionKind::ExpandTemplate { template, substitutions, executable } => {
@@ -29,16 +29,18 @@ impl Executor<'_> {
             ActionKind::Symlink { target: SymlinkTarget::Artifact(target), executable } => {
                 match self.value(target) {
                     Some(ArtifactValue::File(Blob { executable: false, .. })) if *executable => {
-                        let path = target.exec_path();
-                        let cause = format!("`{path}` cannot be run, but must be");
-                        return Err(self.failed(action, FailureCause::Machine(cause)));
+                        let cause = FailureCause::UnfitOutput {
+                            path: target.exec_path().to_owned(),
+                            reason: "cannot be run, but must be".to_owned(),
+                        };
+                        return Err(self.failed(action, cause));
                     }
                     Some(value) => value,
                     None => return Err(self.no_input(action, target)),
                 }
             }
-            // Both have ways of their own.
-            ActionKind::Spawn(_) | ActionKind::RunfilesTree(_) => {
+            // They have ways of their own.
+            ActionKind::Spawn(_) | ActionKind::WorkspaceStatus | ActionKind::RunfilesTree(_) => {
                 let cause = FailureCause::Machine("the action is of another kind".to_owned());
                 return Err(self.failed(action, cause));
             }

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::files::{self, FileError, FileResult, Kind, Stamp};
-use crate::store::{BLOB_DATE, Store, hash_file};
+use crate::store::{BLOB_DATE, Store};
 
 /// How a file or directory was left: the same again means that nobody touched it since.
 ///
@@ -294,7 +294,7 @@ fn has_bytes(path: &Path, blob: &Blob) -> bool {
         files::stat(path, false),
         Ok(Some((Kind::File { executable, .. }, stamp)))
             if executable == blob.executable && stamp.size == blob.digest.size
-    ) && hash_file(path).is_ok_and(|digest| digest == blob.digest)
+    ) && files::digest(path).is_ok_and(|digest| digest == blob.digest)
 }
 
 fn has_text(path: &Path, text: &str) -> bool {

@@ -120,11 +120,10 @@ impl Plan {
         let id = ActionId(self.actions.len() as u32);
         for output in &action.outputs {
             if let Some(other) = self.generating.insert(output.exec_path().into(), id) {
-                return Err(PlanError::Conflict {
-                    path: output.exec_path().to_owned(),
-                    first: self.actions[other.0 as usize].owner.clone(),
-                    second: action.owner,
-                });
+                // Named twice by the action itself, it has no number yet.
+                let first = self.actions.get(other.0 as usize).unwrap_or(&action).owner.clone();
+                let path = output.exec_path().to_owned();
+                return Err(PlanError::Conflict { path, first, second: action.owner });
             }
         }
         self.actions.push(action);
@@ -195,5 +194,58 @@ impl Plan {
     /// The action that writes what is at `exec_path`.
     pub fn generating_path(&self, exec_path: &str) -> Option<ActionId> {
         self.generating.get(exec_path).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::ActionKind;
+    use crate::artifact::Root;
+    use crate::depset::Order;
+    use crate::label::PackageId;
+
+    fn action(owner: &str, outputs: &[&str]) -> Action {
+        let owner = PackageId::new(RepoName::main(), "pkg").label(owner);
+        let output = |path: &&str| {
+            let root = Root::Output("rbz-out/k8-fastbuild/bin".into());
+            Artifact::new(ArtifactKind::File, root, path, owner.clone())
+        };
+        Action {
+            owner: owner.clone(),
+            mnemonic: "Write".into(),
+            progress_message: None,
+            configuration: "k8-fastbuild".into(),
+            inputs: Depset::empty(Order::Default),
+            outputs: outputs.iter().map(output).collect(),
+            kind: ActionKind::Write { content: vec![], executable: false },
+        }
+    }
+
+    fn conflict(actions: &[(&str, &[&str])]) -> String {
+        let mut plan = Plan::new("ws", BTreeMap::new());
+        for (owner, outputs) in actions {
+            if let Err(error) = plan.add(action(owner, outputs)) {
+                return error.to_string();
+            }
+        }
+        plan.check().map_or_else(|error| error.to_string(), |()| "none".to_owned())
+    }
+
+    #[test]
+    fn a_path_has_one_writer_and_nothing_lies_below_a_file() {
+        let path = "rbz-out/k8-fastbuild/bin/a";
+        for (actions, expected) in [
+            (&[("x", &["a"][..]), ("y", &["b"][..])][..], "none".to_owned()),
+            (&[("x", &["a"]), ("y", &["b", "a"])], conflict_of(path, "x", "y")),
+            (&[("x", &["a", "a"])], conflict_of(path, "x", "x")),
+            (&[("x", &["a/b"]), ("y", &["a"])], conflict_of(path, "y", "x")),
+        ] {
+            assert_eq!(conflict(actions), expected);
+        }
+    }
+
+    fn conflict_of(path: &str, first: &str, second: &str) -> String {
+        format!("`{path}` is written by both `//pkg:{first}` and `//pkg:{second}`")
     }
 }

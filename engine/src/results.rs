@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::{Action, ActionKind, Spawn};
+use crate::action::{Action, ActionKind};
 use crate::action_cache::{ActionCache, ActionResult};
 use crate::artifact_value::ArtifactValue;
 use crate::build::TestCaching;
 use crate::digest::Fingerprint;
 use crate::event::{ActionOutput, How};
-use crate::executor::{
-    ActionError, Done, Executor, Finished, TestOutcome, of_kind, primary, uses_cache,
-};
+use crate::executor::{ActionError, Done, Executor, Finished, TestOutcome, of_kind};
 use crate::files::FileError;
 use crate::output_tree::PlaceError;
+use crate::paths::parent;
 use crate::plan::ActionId;
 use crate::state_log::{ActionState, OutputState, TestState};
 
@@ -25,7 +24,7 @@ impl Executor<'_> {
         action: &Action,
         key: &Fingerprint,
     ) -> Result<Option<Done>, ActionError> {
-        let Some(state) = self.cx.states.get(primary(action)) else { return Ok(None) };
+        let Some(state) = self.cx.states.get(action.primary()) else { return Ok(None) };
         let same_outputs = state.outputs.len() == action.outputs.len()
             && state
                 .outputs
@@ -54,7 +53,7 @@ impl Executor<'_> {
         if placed_anew {
             let boot = self.cx.boot.clone();
             let state = ActionState { outputs, boot, ..(*state).clone() };
-            let committed = self.cx.states.commit(primary(action), state);
+            let committed = self.cx.states.commit(action.primary(), state);
             committed.map_err(|error| self.machine(action, &error))?;
         }
         self.tally().counts.up_to_date += 1;
@@ -77,7 +76,7 @@ impl Executor<'_> {
         let ActionKind::Spawn(spawn) = &action.kind else { return Ok(None) };
         // Only passed tests are kept in the cache.
         let test = spawn.test.as_ref().map(|_| TestState::Passed);
-        if !uses_cache(spawn) || !self.may_use(action, test) {
+        if !spawn.uses_cache() || !self.may_use(action, test) {
             return Ok(None);
         }
         let found = ActionCache::new(self.cx.store).get(key);
@@ -113,7 +112,7 @@ impl Executor<'_> {
     ) -> Result<Done, ActionError> {
         let machine = |error: &FileError| self.machine(action, error);
         if let ActionKind::Spawn(spawn) = &action.kind
-            && uses_cache(spawn)
+            && spawn.uses_cache()
             && matches!(finished.test, None | Some(TestState::Passed))
         {
             let paths = action.outputs.iter().map(|output| output.exec_path().into());
@@ -160,9 +159,9 @@ impl Executor<'_> {
         }
         // What the action used to write, and nobody writes now, is stale. If it is not as it was
         // left, something else has taken its place.
-        if let Some(old) = self.cx.states.get(primary(action)) {
+        if let Some(old) = self.cx.states.get(action.primary()) {
             for output in &old.outputs {
-                if self.cx.plan.generating_path(&output.path).is_none()
+                if !self.is_written(&output.path)
                     && self.cx.tree.is_intact(&output.path, &output.value, &output.placed)
                 {
                     self.cx.tree.remove(&output.path)?;
@@ -171,16 +170,27 @@ impl Executor<'_> {
         }
         let boot = self.cx.boot.clone();
         let state = ActionState { key, outputs, boot, duration, test };
-        Ok(self.cx.states.commit(primary(action), state)?)
+        Ok(self.cx.states.commit(action.primary(), state)?)
+    }
+
+    /// Whether an action of the plan writes what is at `path`, be it as part of a tree.
+    fn is_written(&self, path: &str) -> bool {
+        let mut at = path;
+        while !at.is_empty() {
+            if self.cx.plan.generating_path(at).is_some() {
+                return true;
+            }
+            at = parent(at);
+        }
+        false
     }
 
     /// Whether an earlier result of this action may be used, as far as it is a test.
     fn may_use(&self, action: &Action, state: Option<TestState>) -> bool {
-        let ActionKind::Spawn(Spawn { test: Some(test), requirements, .. }) = &action.kind else {
-            return true;
-        };
+        let ActionKind::Spawn(spawn) = &action.kind else { return true };
+        let Some(test) = &spawn.test else { return true };
         let Some(state) = state else { return false };
-        if requirements.contains_key("external") {
+        if spawn.requires("external") {
             return false;
         }
         match self.cx.options.test_caching {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dependency::Dependency;
 use crate::depset::SavedDepsets;
 use crate::digest::Fingerprint;
-use crate::file_state::{Dependency, FileState};
+use crate::file_state::FileState;
 use crate::files::{self, FileResult};
 use crate::plan::Plan;
 

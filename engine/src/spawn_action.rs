@@ -9,10 +9,11 @@ use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::command_line::{expand, quote};
 use crate::event::{ActionOutput, Event};
-use crate::executor::{ActionError, Executor, Finished, is_unconfined, message, of_kind, primary};
+use crate::executor::{ActionError, Executor, Finished, of_kind};
 use crate::failure::{ActionFailure, FailureCause};
 use crate::files::{self, FileResult, Kind};
 use crate::label::join;
+use crate::paths::{normal, parent};
 use crate::plan::ActionId;
 use crate::sources::{source_path, stays_inside};
 use crate::strategy::{
@@ -57,18 +58,22 @@ impl Executor<'_> {
             let value = self.collect(action, &completed, output)?;
             values[index] = value.map(|value| of_kind(output, value));
         }
-        let missing: Vec<String> = action
+        let missing: Vec<&Artifact> = action
             .outputs
             .iter()
             .zip(&values)
             .filter(|(_, value)| value.is_none())
-            .map(|(output, _)| output.exec_path().to_owned())
+            .map(|(output, _)| output)
             .collect();
-        let values = values.into_iter().flatten().collect();
         if !missing.is_empty() {
-            let cause = FailureCause::OutputsMissing(missing);
+            let unfit = missing.iter().find_map(|output| unfit(&completed, output));
+            let cause = unfit.unwrap_or_else(|| {
+                let paths = missing.iter().map(|output| output.exec_path().to_owned());
+                FailureCause::OutputsMissing(paths.collect())
+            });
             return Err(self.process_failed(action, &prepared, &completed, cause));
         }
+        let values = values.into_iter().flatten().collect();
         let output = output_of(&completed);
         Ok(Finished { values, output, duration: completed.wall, test: None })
     }
@@ -78,7 +83,7 @@ impl Executor<'_> {
         let show = self.cx.options.subcommands;
         self.cx.events.event(Event::ActionStarted {
             action: id,
-            message: message(action),
+            message: action.description(),
             strategy: self.strategy(action).name(),
             command: show.then(|| shown_command(prepared).into()),
         });
@@ -94,7 +99,7 @@ impl Executor<'_> {
         for artifact in action.inputs.to_files() {
             self.stage(action, &artifact, &mut inputs)?;
         }
-        let command = expand(&spawn.argv, primary(action), &|tree| self.tree_files(tree));
+        let command = expand(&spawn.argv, action.primary(), &|tree| self.tree_files(action, tree));
         for (path, content) in command.param_files {
             let blob = self.cx.store.put(content.as_bytes(), false);
             let blob = blob.map_err(|error| self.machine(action, &error))?;
@@ -108,15 +113,14 @@ impl Executor<'_> {
         }
         inputs.sort_by(|a, b| a.path.cmp(&b.path));
         inputs.dedup_by(|a, b| a.path == b.path);
-        let requires = |name: &str| spawn.requirements.contains_key(name);
         Ok(PreparedSpawn {
             argv: command.argv,
             env: environment(spawn),
             inputs: inputs.into(),
             outputs: action.outputs.iter().map(declared).collect(),
             working_directory: String::new(),
-            network: requires("requires-network") && !requires("block-network"),
-            unconfined: is_unconfined(action),
+            network: spawn.requires("requires-network") && !spawn.requires("block-network"),
+            unconfined: action.is_unconfined(),
             timeout: spawn.timeout,
             keep: self.cx.options.sandbox_debug,
             merge_output: false,
@@ -148,7 +152,7 @@ impl Executor<'_> {
         ActionError::Failed(Box::new(ActionFailure {
             owner: action.owner.clone(),
             mnemonic: action.mnemonic.clone(),
-            message: message(action),
+            message: action.description(),
             cause,
             output: output_of(completed),
             command: shown_command(prepared),
@@ -157,8 +161,12 @@ impl Executor<'_> {
         }))
     }
 
-    /// The files that a tree stands for, relative to it.
-    pub(crate) fn tree_files(&self, tree: &Artifact) -> Option<Vec<Arc<str>>> {
+    /// The files that a tree stands for, relative to it. Of a tree that is no input nothing is
+    /// known: what made it may not have run yet.
+    pub(crate) fn tree_files(&self, action: &Action, tree: &Artifact) -> Option<Vec<Arc<str>>> {
+        if !action.inputs.contains_file(tree) {
+            return None;
+        }
         match self.value(tree)? {
             ArtifactValue::Tree(tree) => Some(tree.files().cloned().collect()),
             _ => None,
@@ -336,8 +344,11 @@ impl Executor<'_> {
         for (name, kind) in children {
             let path = dir.join(&name);
             let Some(name) = files::utf8(&name) else {
-                let cause = format!("the name of the output `{}` is not UTF-8", path.display());
-                return Err(self.failed(action, FailureCause::Machine(cause)));
+                let cause = FailureCause::UnfitOutput {
+                    path: join(tree, &join(relative, &name.to_string_lossy())),
+                    reason: "has a name that is not UTF-8".to_owned(),
+                };
+                return Err(self.failed(action, cause));
             };
             let child = join(relative, name);
             let entry = match kind {
@@ -383,7 +394,7 @@ impl Executor<'_> {
             let inside = [Path::new(EXEC_ROOT), &completed.outputs_root]
                 .iter()
                 .find_map(|root| text.strip_prefix(root).ok().map(Path::to_owned));
-            let dir = link.rsplit_once('/').map_or("", |(dir, _)| dir);
+            let dir = parent(&link);
             let target = match (inside, text.to_str()) {
                 (Some(inside), _) => normal("", inside.to_str().unwrap_or_default()),
                 (None, Some(text)) if text.starts_with('/') => Some(text.to_owned()),
@@ -422,6 +433,28 @@ pub(crate) fn declared(output: &Artifact) -> DeclaredOutput {
     DeclaredOutput { path: output.exec_path().into(), is_tree: output.kind() == ArtifactKind::Tree }
 }
 
+/// What is wrong with what a process left where an output should be; `None` if it left nothing.
+fn unfit(completed: &Completed, output: &Artifact) -> Option<FailureCause> {
+    let path = completed.outputs_root.join(output.exec_path());
+    let (kind, _) = files::stat(&path, false).ok()??;
+    let is = match kind {
+        Kind::File { .. } => "a file",
+        Kind::Directory => "a directory",
+        Kind::Symlink if output.kind() == ArtifactKind::Symlink => {
+            "a link to a path that is not UTF-8"
+        }
+        Kind::Symlink => "a link to what is neither an output nor an input",
+        Kind::Other => "neither a file nor a directory",
+    };
+    let declared = match output.kind() {
+        ArtifactKind::Tree => "a directory",
+        ArtifactKind::Symlink => "a link",
+        _ => "a file",
+    };
+    let reason = format!("is {is}, but was declared as {declared}");
+    Some(FailureCause::UnfitOutput { path: output.exec_path().to_owned(), reason })
+}
+
 /// What a process wrote.
 fn output_of(completed: &Completed) -> ActionOutput {
     ActionOutput {
@@ -438,19 +471,4 @@ fn shown_command(prepared: &PreparedSpawn) -> Vec<String> {
         .chain(variables)
         .chain(prepared.argv.iter().map(|arg| quote(arg)))
         .collect()
-}
-
-/// The path that `text` names as seen from `dir`, without `.` and `..`; `None` if it leads out.
-fn normal(dir: &str, text: &str) -> Option<String> {
-    let mut segments: Vec<&str> = dir.split('/').filter(|segment| !segment.is_empty()).collect();
-    for segment in text.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop()?;
-            }
-            segment => segments.push(segment),
-        }
-    }
-    Some(segments.join("/"))
 }

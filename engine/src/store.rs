@@ -21,7 +21,8 @@ use crate::digest::{Digest, Hasher};
 use crate::files::{self, FileResult, Kind, Stamp};
 use crate::record_log::{self, RecordLog};
 
-/// The date of every file of the store, and so of every input: 2020-01-01, in seconds.
+/// The date of every file of the store, and so of every input and of every directory that a process
+/// sees: 2020-01-01, in seconds.
 pub const BLOB_DATE: i64 = 1_577_836_800;
 
 /// The store below one disk cache.
@@ -130,7 +131,7 @@ impl Store {
             if files::rename(path, &temporary).is_ok() {
                 // So that it can be read whatever mode its maker gave it.
                 let digest =
-                    files::set_mode(&temporary, 0o600).and_then(|()| hash_file(&temporary));
+                    files::set_mode(&temporary, 0o600).and_then(|()| files::digest(&temporary));
                 return self.finish(&temporary, digest.map(|digest| Blob { digest, executable }));
             }
         }
@@ -186,15 +187,18 @@ impl Store {
         }
     }
 
-    /// Gets the store for this process alone, if nobody else uses it, for as long as `work` takes.
+    /// Gets the store for this process alone, if nobody else uses it, for as long as `work` takes,
+    /// which may remove blobs.
     pub fn alone<T>(&self, work: impl FnOnce() -> T) -> FileResult<Option<T>> {
         let path = self.root.join("lock");
         if !files::lock(&self.lock, &path, true, false)? {
-            // The attempt may have given up the shared lock.
+            // The attempt may have given up the shared lock, and somebody may have used that.
+            self.present.write().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
             files::lock(&self.lock, &path, false, true)?;
             return Ok(None);
         }
         let result = work();
+        self.present.write().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
         files::lock(&self.lock, &path, false, true)?;
         Ok(Some(result))
     }
@@ -212,7 +216,14 @@ impl Store {
             && stamp.mtime == BLOB_DATE * 1_000_000_000
             && executable == blob.executable;
         if !(untouched && self.checked().rows.get(blob) == Some(&stamp.inode)) {
-            if stamp.size != blob.digest.size || hash_file(&path)? != blob.digest {
+            let is_whole = stamp.size == blob.digest.size
+                && match files::digest(&path) {
+                    Ok(digest) => digest == blob.digest,
+                    // Another process found it damaged at the same time.
+                    Err(error) if error.is_absent() => false,
+                    Err(error) => return Err(error),
+                };
+            if !is_whole {
                 files::remove_file(&path)?;
                 return Ok(false);
             }
@@ -278,25 +289,12 @@ fn seal(path: &Path, executable: bool) -> FileResult<()> {
     files::set_mode(path, if executable { 0o555 } else { 0o444 })
 }
 
-/// The digest of the bytes of a file.
-pub fn hash_file(path: &Path) -> FileResult<Digest> {
-    let mut file = files::open(path)?;
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        match files::read_some(&mut file, path, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.update(&buffer[..length]),
-        }
-    }
-}
-
 /// Copies a file and hashes what was copied, so that the two cannot differ.
 fn copy_and_hash(from: &Path, to: &Path) -> FileResult<Digest> {
     let mut source = files::open(from)?;
     let mut copy = files::create_new(to)?;
     if files::reflink(&source, &copy) {
-        return hash_file(to);
+        return files::digest(to);
     }
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 1 << 17];

@@ -27,7 +27,7 @@ pub struct PreparedSpawn {
     pub unconfined: bool,
     /// When it is killed; `None`: never.
     pub timeout: Option<Duration>,
-    /// Whether its directory is kept afterwards (`--sandbox_debug`).
+    /// Whether its directory is kept if it fails (`--sandbox_debug`).
     pub keep: bool,
     /// Whether stdout and stderr are one pipe, so that what it writes keeps its order; all of it
     /// is then in [`Completed::stdout`]. For tests.

@@ -12,6 +12,7 @@ use crate::event::ActionOutput;
 use crate::executor::{ActionError, Executor, Finished};
 use crate::files::{self, Kind};
 use crate::label::join;
+use crate::paths::parent;
 use crate::plan::ActionId;
 use crate::spawn_action::declared;
 use crate::state_log::TestState;
@@ -95,7 +96,7 @@ impl Executor<'_> {
 }
 
 fn dir_of(artifact: &Artifact) -> &str {
-    artifact.exec_path().rsplit_once('/').map_or("", |(dir, _)| dir)
+    parent(artifact.exec_path())
 }
 
 /// How an attempt ended. Says in the log what the test itself could not say.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::build::TargetGoals;
 use crate::event::{Event, EventSink, TestStatus, TestSummary};
-use crate::executor::{ActionStatus, Executor, primary};
+use crate::executor::{ActionStatus, Executor};
 use crate::plan::{ActionId, Plan};
 
 /// The reports of all requested tests of a build.
@@ -72,7 +72,7 @@ impl<'a> TestReports<'a> {
         let mut logs = Vec::new();
         let mut failed_logs = Vec::new();
         for run in &self.runs[index] {
-            let log = || primary(self.plan.action(*run)).to_owned();
+            let log = || self.plan.action(*run).primary().to_owned();
             let run_status = match executor.status(*run) {
                 Some(ActionStatus::Done(done)) => match &done.test {
                     Some(test) => {

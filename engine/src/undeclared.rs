@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::failure::UndeclaredInput;
 use crate::files::{self, Kind};
 use crate::label::{Label, PackageId, RepoName, join};
+use crate::paths::{is_below, normal, parent};
 use crate::plan::Plan;
 use crate::strategy::{Completed, EXEC_ROOT, StagedInput};
 
@@ -95,25 +96,12 @@ fn exec_path(plan: &Plan, path: &str) -> Option<String> {
         }
         None => path,
     };
-    let mut segments = Vec::new();
-    for segment in relative.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop()?;
-            }
-            segment => segments.push(segment),
-        }
-    }
-    (!segments.is_empty()).then(|| segments.join("/"))
+    normal("", relative).filter(|path| !path.is_empty())
 }
 
 /// True for an input, and for a directory with inputs in it.
 fn is_input(inputs: &[StagedInput], path: &str) -> bool {
-    inputs.iter().any(|input| {
-        let rest = input.path.strip_prefix(path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    inputs.iter().any(|input| is_below(&input.path, path))
 }
 
 fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
@@ -125,17 +113,17 @@ fn locate(plan: &Plan, action: &Action, path: &str) -> Option<UndeclaredInput> {
         return if exists && !is_ours { undeclared(None) } else { None };
     }
     if path.starts_with("rbz-out/") {
-        let mut parent = path;
+        let mut above = path;
         loop {
-            if let Some(id) = plan.generating_path(parent) {
+            if let Some(id) = plan.generating_path(above) {
                 let maker = plan.action(id);
                 let is_own = maker.outputs.iter().any(|o| action.outputs.contains(o));
                 return if is_own { None } else { undeclared(Some(maker.owner.clone())) };
             }
-            match parent.rsplit_once('/') {
-                Some((directory, _)) => parent = directory,
+            above = parent(above);
+            if above.is_empty() {
                 // Not of this request, but an earlier one may have made it.
-                None => return undeclared(Some(made_before(plan, path)?)),
+                return undeclared(Some(made_before(plan, path)?));
             }
         }
     }
@@ -172,7 +160,7 @@ fn label_of(
     path: &str,
     is_file: &dyn Fn(&Path) -> bool,
 ) -> Option<Label> {
-    let mut package = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let mut package = parent(path);
     loop {
         let dir = root.join(package);
         if is_file(&dir.join("BUILD.bazel")) || is_file(&dir.join("BUILD")) {
@@ -182,7 +170,7 @@ fn label_of(
         if package.is_empty() {
             return None;
         }
-        package = package.rsplit_once('/').map_or("", |(dir, _)| dir);
+        package = parent(package);
     }
 }
 

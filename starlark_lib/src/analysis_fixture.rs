@@ -129,6 +129,7 @@ pub fn action(action: &Action) -> String {
         }
         ActionKind::ExpandTemplate { substitutions, .. } => format!("{substitutions:?}"),
         ActionKind::Symlink { target, .. } => format!("{target:?}"),
+        ActionKind::WorkspaceStatus => String::new(),
         ActionKind::RunfilesTree(runfiles) => runfiles
             .entries("ws")
             .iter()

@@ -757,6 +757,26 @@ return [DefaultInfo(files = depset([o])), info, OutputGroupInfo(instrumented = i
 }
 
 #[test]
+fn who_reads_the_status_of_the_workspace_has_the_action_that_writes_it() {
+    let body = r#"
+o = ctx.actions.declare_file(ctx.label.name)
+inputs = [ctx.info_file, ctx.version_file] if ctx.attr.stamp else []
+ctx.actions.run(outputs = [o], inputs = inputs, executable = "/bin/x")
+return [DefaultInfo(files = depset([o]))]"#;
+    let targets = "r(name = \"x\", stamp = True)\nr(name = \"y\")";
+    let fixture = rule(body, "\"stamp\": attr.bool()", targets);
+    insta::assert_snapshot!(fixture.plan(&["//a:x"]), @"
+    Action: /bin/x | rbz-out/stable-status.txt rbz-out/volatile-status.txt -> BIN/a/x
+    WorkspaceStatus:  |  -> rbz-out/stable-status.txt rbz-out/volatile-status.txt
+    //a:x (r) = a/x
+    ");
+    insta::assert_snapshot!(fixture.plan(&["//a:y"]), @"
+    Action: /bin/x |  -> BIN/a/y
+    //a:y (r) = a/y
+    ");
+}
+
+#[test]
 fn outputs_that_attributes_declare_must_be_written() {
     let attrs = "\"out\": attr.output(), \"outs\": attr.output_list()";
     let target = "r(name = \"x\", out = \"o.txt\", outs = [\"p\", \"q\"])";

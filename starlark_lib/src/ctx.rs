@@ -11,6 +11,7 @@ use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
 use rbz_engine::runfiles::Runfiles;
 use rbz_engine::value::Value as Plain;
+use rbz_engine::workspace_status;
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
 use starlark::values::dict::{AllocDict, DictRef};
@@ -188,6 +189,22 @@ fn ctx_methods(builder: &mut MethodsBuilder) {
     #[starlark(attribute)]
     fn build_file_path(this: &CtxValue) -> anyhow::Result<String> {
         Ok(this.0.build_file.to_string())
+    }
+
+    /// The file with what is stable of the workspace's status. Whoever reads it is built again when
+    /// that changes.
+    #[starlark(attribute)]
+    fn info_file(this: &CtxValue) -> anyhow::Result<FileValue> {
+        this.0.check_alive()?;
+        Ok(FileValue(workspace_status::stable_file()))
+    }
+
+    /// The file with what is volatile of the workspace's status. Nobody is built again because of
+    /// it.
+    #[starlark(attribute)]
+    fn version_file(this: &CtxValue) -> anyhow::Result<FileValue> {
+        this.0.check_alive()?;
+        Ok(FileValue(workspace_status::volatile_file()))
     }
 
     /// The value of the build setting that the target is.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{Event, EventSink};
-use rbz_engine::file_state::{Dependency, EntryKind, FileState};
+use rbz_engine::file_state::{EntryKind, FileState};
 use rbz_engine::label::{Label, PackageId, RepoName};
 use starlark::values::{OwnedFrozenValue, ValueLike};
 

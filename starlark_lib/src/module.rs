@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Digest, Fingerprint, FingerprintBuilder};
-use rbz_engine::file_state::{Dependency, EntryKind};
+use rbz_engine::file_state::EntryKind;
 use rbz_engine::label::{Label, RepoName};
 use starlark::codemap::FileSpan;
 use starlark::environment::{FrozenModule, Module};

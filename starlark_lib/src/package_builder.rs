@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
-use rbz_engine::file_state::Dependency;
 use rbz_engine::label::{self, Label, PackageId};
 use starlark::eval::Evaluator;
 

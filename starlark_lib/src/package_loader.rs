@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::event::Event;
-use rbz_engine::file_state::Dependency;
 use rbz_engine::label::PackageId;
 use starlark::environment::Module;
 use starlark::eval::Evaluator;

@@ -12,6 +12,7 @@ use rbz_engine::digest::Fingerprint;
 use rbz_engine::label::RepoName;
 use rbz_engine::plan::{Plan, PlanError, RequestedTarget};
 use rbz_engine::value::Value;
+use rbz_engine::workspace_status;
 
 use crate::configured_target::ConfiguredTarget;
 
@@ -22,6 +23,8 @@ pub struct PlanBuilder<'a> {
     /// The actions that write a path: more than one is an error if anybody needs it.
     writers: HashMap<&'a str, Vec<usize>>,
     needed: Vec<bool>,
+    /// Whether the status of the workspace is.
+    needs_status: bool,
     seen: HashSet<Fingerprint>,
 }
 
@@ -44,7 +47,7 @@ impl<'a> PlanBuilder<'a> {
             }
         }
         let needed = vec![false; actions.len()];
-        PlanBuilder { actions, writers, needed, seen: HashSet::new() }
+        PlanBuilder { actions, writers, needed, needs_status: false, seen: HashSet::new() }
     }
 
     /// Marks all actions that these files need.
@@ -60,6 +63,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn push_writers(&mut self, files: &Depset, stack: &mut Vec<usize>) {
+        let status = [workspace_status::stable_file(), workspace_status::volatile_file()];
         let mut nodes = vec![files];
         while let Some(node) = nodes.pop() {
             if !self.seen.insert(node.fingerprint()) {
@@ -68,6 +72,8 @@ impl<'a> PlanBuilder<'a> {
             for file in node.direct().iter().filter_map(Value::as_file) {
                 if let Some(writers) = self.writers.get(file.exec_path()) {
                     stack.extend(writers);
+                } else if status.contains(file) {
+                    self.needs_status = true;
                 }
             }
             nodes.extend(node.transitive());
@@ -100,6 +106,9 @@ impl<'a> PlanBuilder<'a> {
             if *needed {
                 plan.add((*action).clone()).map_err(|error| Box::new(conflict(error)))?;
             }
+        }
+        if self.needs_status {
+            plan.add(workspace_status::action()).map_err(|error| Box::new(conflict(error)))?;
         }
         plan.check().map_err(|error| Box::new(conflict(error)))?;
         plan.requested = requested;

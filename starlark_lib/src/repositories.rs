@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::{Diagnostic, Frame};
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
-use rbz_engine::file_state::{Dependency, EntryKind};
+use rbz_engine::file_state::EntryKind;
 use rbz_engine::label::{PackageId, RepoName, join};
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::file_state::{Dependency, EntryKind};
+use rbz_engine::file_state::EntryKind;
 
 use crate::archive::{self, Format};
 use crate::loader::Shared;

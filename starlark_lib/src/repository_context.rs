@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use allocative::Allocative;
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::file_state::Dependency;
 use rbz_engine::label::RepoName;
 use starlark::any::ProvidesStaticType;
 use starlark::environment::{Methods, Module};

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
-use rbz_engine::file_state::Dependency;
 use rbz_engine::label::{PackageId, RepoName};
 use rbz_engine::record_log::{self, RecordLog};
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rbz_engine::artifact::Root;
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{Event, EventSink};
-use rbz_engine::file_state::{Dependency, FileState};
+use rbz_engine::file_state::FileState;
 use rbz_engine::label::{Label, RepoName};
 use rbz_engine::plan::{Plan, RequestedTarget};
 use rbz_engine::value::Value;

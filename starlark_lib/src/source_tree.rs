@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::Digest;
-use rbz_engine::file_state::{Dependency, EntryKind, FileStat, FileState, Listing, SharedError};
+use rbz_engine::file_state::{EntryKind, FileStat, FileState, Listing, SharedError};
 
 /// The names that BUILD files may have, the first one that is there counts.
 pub const BUILD_FILES: [&str; 2] = ["BUILD.bazel", "BUILD"];

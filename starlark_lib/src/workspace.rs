@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::file_state::{Dependency, EntryKind};
+use rbz_engine::file_state::EntryKind;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, FileLoader};
 use starlark::syntax::AstModule;

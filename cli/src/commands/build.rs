@@ -35,6 +35,7 @@ use crate::reporter::{ReportOptions, Reporter};
 use crate::request::{BuildRequest, CachedResults};
 use crate::result_lines;
 use crate::signals::Interrupts;
+use crate::workspace_status::workspace_status;
 
 /// What the build is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,11 @@ impl Workspace<'_> {
                 CachedResults::RunAgain => TestCaching::No,
                 CachedResults::Auto => TestCaching::Auto,
             },
+            workspace_status: workspace_status(
+                request.workspace_status_command.as_deref(),
+                &request.embed_label,
+                self.environment,
+            ),
         };
         Ok(Engine::open(options, sandboxed, local)?)
     }

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::failure::FailureCause;
 use crate::label::Label;
 use crate::strategy::*;
+use crate::workspace_status::WorkspaceStatus;
 
 use super::project::*;
 
@@ -74,6 +75,40 @@ fn outputs_that_were_not_made_are_named() {
 }
 
 #[test]
+fn outputs_of_another_kind_than_declared_are_named_with_what_they_are() {
+    for (kind, made, reason) in [
+        (ArtifactKind::File, "directory", "is a directory, but was declared as a file"),
+        (ArtifactKind::Tree, "file", "is a file, but was declared as a directory"),
+        (ArtifactKind::Symlink, "file", "is a file, but was declared as a link"),
+        (
+            ArtifactKind::File,
+            "link",
+            "is a link to what is neither an output nor an input, but was declared as a file",
+        ),
+    ] {
+        let mut project = Project::new();
+        project.program("make", move |process| {
+            let path = process.output(&process.spawn.outputs[0].path);
+            let _ = std::fs::remove_dir(&path);
+            match made {
+                "directory" => std::fs::create_dir(path).unwrap(),
+                "link" => std::os::unix::fs::symlink("nowhere", path).unwrap(),
+                _ => std::fs::write(path, "x").unwrap(),
+            }
+            ok()
+        });
+        let made = output(kind, "out");
+        project.run(&["make"], &[], std::slice::from_ref(&made));
+        project.request(std::slice::from_ref(&made));
+        let built = project.build();
+        let FailureCause::UnfitOutput { path, reason: said } = built.cause() else {
+            panic!("{:?}", built.cause())
+        };
+        assert_eq!((path.as_str(), said.as_str()), (made.exec_path(), reason));
+    }
+}
+
+#[test]
 fn a_missing_source_is_reported_once_by_its_label() {
     let mut project = Project::new();
     project.keep_going = true;
@@ -123,6 +158,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         subcommands: false,
         shuffle: None,
         test_caching: TestCaching::Auto,
+        workspace_status: WorkspaceStatus::default(),
     };
     let engine = Engine::open(options, Arc::new(Broken), Arc::new(Broken)).unwrap();
     let sink = |_: Event| {};

@@ -4,4 +4,5 @@ mod failures;
 mod outputs;
 mod project;
 mod reuse;
+mod status;
 mod test_runs;

@@ -132,6 +132,61 @@ fn a_stale_tree_takes_nothing_along() {
 }
 
 #[test]
+fn an_output_that_is_now_part_of_the_tree_of_another_stays() {
+    let mut project = Project::new();
+    project.jobs = 1;
+    project.program("both", |process| {
+        for output in &process.spawn.outputs {
+            let path = process.output(&output.path);
+            std::fs::write(if output.is_tree { path.join("leaf") } else { path }, "x").unwrap();
+        }
+        ok()
+    });
+    project.run(&["both"], &[], &[file("one"), file("dir/leaf")]);
+    project.request(&[file("one")]);
+    project.build();
+    project.replan();
+    let tree = output(ArtifactKind::Tree, "dir");
+    project.run(&["both"], &[], std::slice::from_ref(&tree));
+    // It runs after the tree has taken the place of its former output.
+    project.run(&["both"], std::slice::from_ref(&tree), &[file("one")]);
+    project.request(&[file("one"), tree]);
+    project.build();
+    assert_eq!(project.read(&file("dir/leaf")), "x");
+}
+
+#[test]
+fn a_tree_that_is_no_input_is_not_looked_into() {
+    let mut project = Project::new();
+    project.jobs = 1;
+    let tree = output(ArtifactKind::Tree, "tree");
+    project.program("mktree", |process| {
+        std::fs::write(process.output(&process.spawn.outputs[0].path).join("leaf"), "x").unwrap();
+        ok()
+    });
+    project.run(&["mktree"], &[], std::slice::from_ref(&tree));
+    let all = ManyArgs {
+        flag: None,
+        values: ArgValues::List([Value::File(tree.clone())].into()),
+        format_each: None,
+        before_each: None,
+        terminate_with: None,
+        omit_if_empty: true,
+        uniquify: false,
+        expand_directories: true,
+        joined: None,
+    };
+    let args = Args { items: vec![ArgItem::Many(all)], ..Args::default() };
+    let mut reader = spawn(&["cat"]);
+    reader.argv.push(CommandArg::Args(Arc::new(args)));
+    // It waits for what made the tree, by way of another action, and yet is not told of it.
+    project.cat(std::slice::from_ref(&tree), &file("between"));
+    project.action(ActionKind::Spawn(reader), Depset::of_files([file("between")]), &[file("o")]);
+    project.request(&[file("o")]);
+    assert!(project.build().ran.contains(&format!("cat {BIN}/tree")));
+}
+
+#[test]
 fn links_are_the_file_or_the_text() {
     let mut project = Project::new();
     project.write("pkg/a.in", "A");
@@ -151,8 +206,10 @@ fn links_are_the_file_or_the_text() {
 
     project.action(link(to_file, true), inputs, &[file("runnable")]);
     project.request(&[file("runnable")]);
-    let FailureCause::Machine(text) = project.build().cause().clone() else { panic!() };
-    assert_eq!(text, "`pkg/a.in` cannot be run, but must be");
+    let FailureCause::UnfitOutput { path, reason } = project.build().cause().clone() else {
+        panic!()
+    };
+    assert_eq!((&*path, &*reason), ("pkg/a.in", "cannot be run, but must be"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::plan::{Plan, Program, RequestedTarget, TestTarget};
 use crate::runfiles::Runfiles;
 use crate::strategy::*;
 use crate::test_plan::{TestOptions, add_test_runs};
+use crate::workspace_status::WorkspaceStatus;
 
 pub(super) const BIN: &str = "rbz-out/k8-fastbuild/bin";
 
@@ -118,6 +119,7 @@ pub(super) struct Project {
     pub(super) keep_going: bool,
     pub(super) jobs: usize,
     pub(super) caching: TestCaching,
+    pub(super) status: WorkspaceStatus,
     pub(super) cancel: Cancel,
 }
 
@@ -193,6 +195,7 @@ impl Project {
             keep_going: false,
             jobs: 2,
             caching: TestCaching::Auto,
+            status: WorkspaceStatus::default(),
             cancel: Cancel::default(),
         }
     }
@@ -311,6 +314,7 @@ impl Project {
             subcommands: false,
             shuffle: None,
             test_caching: self.caching,
+            workspace_status: self.status.clone(),
         };
         let strategy = || Arc::new(Shared(self.fake.clone()));
         Engine::open(options, strategy(), strategy()).unwrap()

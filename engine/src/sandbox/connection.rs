@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::init::{INIT_ARGUMENT, INIT_SOCKET};
 use super::message::{self, Hello, Report, Request, Start};
 use super::scratch::Session;
@@ -142,6 +144,14 @@ impl Connection {
     /// Whether the execution root is an overlay.
     pub fn overlay(&self) -> bool {
         self.overlay
+    }
+
+    /// Whether the init is there. Once it has been killed everything that it started is gone too.
+    pub fn is_alive(&self) -> bool {
+        let Some(socket) = &self.socket else { return false };
+        let mut polled = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+        // That the other end is gone is told whatever is asked for.
+        matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
     }
 
     /// Starts a process. With `merge_output` its stdout and stderr are one pipe.

@@ -10,8 +10,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::scratch::{Scratch, make_directory};
 use super::supervise::{Ended, Outcome};
-use super::tree::{FIXED_TIME, Staging, Tree, is_plain};
+use super::tree::{Staging, Tree};
 use super::view::part;
+use crate::paths::is_plain;
+use crate::store::BLOB_DATE;
 use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, StagedInput, StrategyError};
 
 /// The environment variable that names the file for missed inputs.
@@ -58,7 +60,7 @@ pub fn make_directories(
             made.push(path);
         }
     }
-    let time = UNIX_EPOCH + Duration::from_secs(FIXED_TIME.unsigned_abs());
+    let time = UNIX_EPOCH + Duration::from_secs(BLOB_DATE.unsigned_abs());
     for path in made.iter().rev() {
         let set = || -> io::Result<()> {
             if let Some(owner) = owner {
@@ -96,10 +98,10 @@ pub fn complete(
     };
     let upper = scratch.path().join(part::UPPER);
     remove_whiteouts(&upper, &spawn.outputs);
-    let kept = match spawn.keep {
-        false => None,
-        true => Some(keep(&mut scratch, spawn)?),
-    };
+    let is_missing =
+        |output: &DeclaredOutput| fs::symlink_metadata(upper.join(&*output.path)).is_err();
+    let failed = exit != Exit::Status(0) || spawn.outputs.iter().any(is_missing);
+    let kept = if spawn.keep && failed { keep(&mut scratch, spawn)? } else { None };
     let outputs_root = kept.as_ref().map_or(upper, |kept| kept.join(part::UPPER));
     Ok(Completed {
         exit,
@@ -115,11 +117,14 @@ pub fn complete(
     })
 }
 
-/// Keeps the scratch directory, with copies of the inputs and the command beside what was written.
-fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<PathBuf, StrategyError> {
+/// Keeps the scratch directory, with copies of the inputs and the command beside what was written,
+/// unless enough are kept already.
+fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<Option<PathBuf>, StrategyError> {
     let failed =
         |reason: String| StrategyError { what: "keep the sandbox directory".into(), reason };
-    let kept = scratch.keep().map_err(|error| failed(error.to_string()))?;
+    let Some(kept) = scratch.keep().map_err(|error| failed(error.to_string()))? else {
+        return Ok(None);
+    };
     let mut command = String::new();
     for (name, value) in &spawn.env {
         command.push_str(&format!("{name}={value:?}\n"));
@@ -137,7 +142,7 @@ fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<PathBuf, Strateg
     Tree::new(&inputs, Staging::Copies)
         .and_then(|mut tree| tree.update(&relative))
         .map_err(|error| failed(error.to_string()))?;
-    Ok(kept)
+    Ok(Some(kept))
 }
 
 fn not_executed(program: &str, spawn: &PreparedSpawn, error: &io::Error) -> String {

@@ -4,14 +4,14 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{Mode as FileMode, umask};
 use nix::unistd::{self, Gid, Uid};
 
 use super::init::close_on_exec_from;
 use super::message::{self, Mode, Report, Request};
-use super::view::{Fault, UID, fault};
+use super::view::{Fault, MAX_PROCESSES, UID, fault};
 
 /// Becomes the program of `request`. If that fails, `control` is told why.
 pub fn execute(
@@ -55,6 +55,7 @@ fn prepare(
     umask(FileMode::from_bits_truncate(0o022));
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(fault("forbid core dumps"))?;
     reset_signals()?;
+    limit_processes()?;
     if mode != Mode::Unconfined {
         drop_rights(mode)?;
     }
@@ -78,6 +79,16 @@ fn reset_signals() -> Result<(), Fault> {
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .map_err(fault("unblock signals"))
+}
+
+/// Forks without end fill neither the table of processes nor the memory. The limit counts the
+/// processes of the user, in all sandboxes of this rbz and, on kernels before 5.14, elsewhere too;
+/// for those of root it does not hold: see [`super::view`].
+fn limit_processes() -> Result<(), Fault> {
+    let failed = fault("limit the number of processes");
+    let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).map_err(&failed)?;
+    let limit = hard.min(MAX_PROCESSES);
+    setrlimit(Resource::RLIMIT_NPROC, limit, limit).map_err(failed)
 }
 
 /// Gives up every right above those of an ordinary user, for ever.

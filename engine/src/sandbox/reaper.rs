@@ -15,6 +15,9 @@ use super::message::{self, Mode, Report};
 use super::program;
 use super::view::{self, Fault, fault};
 
+/// How gladly the kernel kills a process of an action when there is no memory, of 1000.
+const OOM_SCORE: &str = "500";
+
 /// Runs the request to its end and reports to `control`. The other end of `control` is a
 /// lifeline: once it is shut or gone, the action is killed.
 pub fn run(mode: Mode, request: OwnedFd, control: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
@@ -36,6 +39,9 @@ fn run_request(
 ) -> Result<Report, Fault> {
     let request =
         message::unpack(request).map_err(|error| Fault::io("read what to run", &error))?;
+    // When the machine runs out of memory, an action goes before rbz or the user's session do.
+    // Where it may not be raised, it stays as it is.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     if let Some(view) = &request.view {
         if !view.network {
             raise_loopback()?;

@@ -91,6 +91,14 @@ impl Sandboxed {
         }
     }
 
+    /// Has the next process start another init, unless somebody saw to that already.
+    fn give_up(&self, dead: &Arc<State>) {
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if matches!(&*state, Some(Ok(state)) if Arc::ptr_eq(state, dead)) {
+            *state = None;
+        }
+    }
+
     fn start(&self) -> Result<State, StrategyError> {
         let session = Session::open(&self.directory)?;
         let connection = match self.ways.user_namespaces {
@@ -109,7 +117,16 @@ impl Strategy for Sandboxed {
         if spawn.unconfined {
             return self.local.run(spawn, cancel);
         }
-        self.state()?.run(spawn, cancel)
+        let state = self.state()?;
+        match state.run(spawn, cancel) {
+            // Somebody killed the init, most likely a machine without memory, and everything in
+            // it: what was running begins again, once.
+            Err(_) if !state.connection.is_alive() && !cancel.is_cancelled() => {
+                self.give_up(&state);
+                self.state()?.run(spawn, cancel)
+            }
+            result => result,
+        }
     }
 
     fn name(&self) -> &'static str {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -21,6 +21,8 @@ pub struct Session {
     base: PathBuf,
     /// Number of the next scratch directory.
     next: AtomicU64,
+    /// How many scratch directories were to be kept.
+    kept: AtomicUsize,
     /// When it was opened, in seconds, by the clock of the file system.
     opened: i64,
     sweeper: Sweeper,
@@ -33,6 +35,12 @@ const TREES: &str = "trees";
 const SCRATCH: &str = "scratch";
 const SYSTEM: &str = "system";
 const RUBBISH: &str = "rubbish";
+
+/// The directory beside the sessions for what is to be looked at after the build.
+const KEPT: &str = "kept";
+
+/// As many scratch directories are kept by one session, and as many of former ones.
+const MAX_KEPT: usize = 30;
 
 /// More rbz processes than this never work in one output base at once.
 const MAX_SESSIONS: u32 = 1000;
@@ -60,6 +68,7 @@ impl Session {
             for name in [SCRATCH, TREES, TRIAL] {
                 sweeper.discard(&base.join(name)).map_err(failed)?;
             }
+            discard_old(&directory.join(KEPT), &sweeper);
             for name in [SCRATCH, TREES, SYSTEM, DEVICES, TRIAL] {
                 make_directory(&base.join(name)).map_err(failed)?;
             }
@@ -73,6 +82,7 @@ impl Session {
             return Ok(Arc::new(Session {
                 base,
                 next: AtomicU64::new(0),
+                kept: AtomicUsize::new(0),
                 opened,
                 sweeper,
                 _lock: lock,
@@ -146,9 +156,13 @@ impl Scratch {
         self.session.base.join(&self.name)
     }
 
-    /// Keeps it, out of the way of the next session, and says where.
-    pub fn keep(&mut self) -> io::Result<PathBuf> {
-        let kept = self.session.base.parent().unwrap_or(&self.session.base).join("kept");
+    /// Keeps it, out of the way of the next session, and says where; `None` if so many are kept
+    /// already that nobody will look at one more.
+    pub fn keep(&mut self) -> io::Result<Option<PathBuf>> {
+        if self.session.kept.fetch_add(1, Ordering::Relaxed) >= MAX_KEPT {
+            return Ok(None);
+        }
+        let kept = self.session.base.parent().unwrap_or(&self.session.base).join(KEPT);
         make_directory(&kept)?;
         loop {
             let number = self.session.next.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +170,7 @@ impl Scratch {
             if !to.exists() {
                 fs::rename(self.path(), &to)?;
                 self.keep = true;
-                return Ok(to);
+                return Ok(Some(to));
             }
         }
     }
@@ -168,6 +182,18 @@ impl Drop for Scratch {
             // What cannot be removed now is removed by the next session.
             let _ = self.session.discard(&self.path());
         }
+    }
+}
+
+/// Discards all but the youngest of the directories that former sessions kept. What cannot be
+/// discarded only takes space.
+fn discard_old(kept: &Path, sweeper: &Sweeper) {
+    let Ok(entries) = fs::read_dir(kept) else { return };
+    let age = |entry: fs::DirEntry| Some((entry.metadata().ok()?.ctime(), entry.path()));
+    let mut entries: Vec<(i64, PathBuf)> = entries.flatten().filter_map(age).collect();
+    entries.sort();
+    for (_, path) in entries.iter().rev().skip(MAX_KEPT) {
+        let _ = sweeper.discard(path);
     }
 }
 
@@ -255,6 +281,23 @@ mod tests {
         fs::set_permissions(top.join("closed"), Permissions::from_mode(0o000)).unwrap();
         remove_flattened(&top).unwrap();
         assert!(!top.exists() && outside.join("file").exists());
+    }
+
+    #[test]
+    fn what_is_kept_does_not_grow_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let number_kept = || fs::read_dir(directory.path().join(KEPT)).unwrap().count();
+        for _ in 0..3 {
+            let session = Session::open(directory.path()).unwrap();
+            let kept: Vec<PathBuf> = (0..MAX_KEPT + 5)
+                .filter_map(|_| session.scratch().unwrap().keep().unwrap())
+                .collect();
+            assert_eq!(kept.len(), MAX_KEPT);
+            assert!(kept.iter().all(|path| path.join(part::UPPER).is_dir()));
+            assert!(number_kept() <= 2 * MAX_KEPT, "{}", number_kept());
+        }
+        drop(Session::open(directory.path()).unwrap());
+        assert_eq!(number_kept(), MAX_KEPT);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use super::scratch::{Session, remove_tree};
 use super::synthetic;
-use super::tree::{Staging, Tree, TreeError, is_plain, is_same_list};
+use super::tree::{Staging, Tree, TreeError, is_same_list};
 use crate::digest::FingerprintBuilder;
+use crate::paths::is_plain;
 use crate::strategy::{StagedContent, StagedInput};
 
 /// The system trees of a session. A tree is named by what is in it, and is complete once it has

@@ -15,10 +15,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, symlinkat, unlinkat};
 use thiserror::Error;
 
+use crate::paths::{is_plain, parent};
+use crate::store::BLOB_DATE;
 use crate::strategy::{StagedContent, StagedInput};
-
-/// The modification time of every input and directory that a process sees: 2020-01-01.
-pub const FIXED_TIME: i64 = 1_577_836_800;
 
 /// What could not be staged.
 #[derive(Debug, Error)]
@@ -76,7 +75,7 @@ impl Tree {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(path, flags, Mode::empty()).map_err(failed)?;
         fchmod(&root, Mode::from_bits_truncate(0o755)).map_err(failed)?;
-        let time = TimeSpec::new(FIXED_TIME, 0);
+        let time = TimeSpec::new(BLOB_DATE, 0);
         futimens(&root, &time, &time).map_err(failed)?;
         Ok(Tree { root, staging, inputs: vec![], directories: HashMap::new(), made: 0 })
     }
@@ -165,7 +164,7 @@ impl Tree {
         match &input.content {
             StagedContent::Symlink(target) => {
                 symlinkat(&**target, &self.root, path).map_err(|errno| system(path, errno))?;
-                let time = TimeSpec::new(FIXED_TIME, 0);
+                let time = TimeSpec::new(BLOB_DATE, 0);
                 utimensat(&self.root, path, &time, &time, UtimensatFlags::NoFollowSymlink)
                     .map_err(|errno| system(path, errno))
             }
@@ -202,7 +201,7 @@ impl Tree {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-        let time = TimeSpec::new(FIXED_TIME, 0);
+        let time = TimeSpec::new(BLOB_DATE, 0);
         fchmod(to.as_fd(), mode)
             .and_then(|()| futimens(to.as_fd(), &time, &time))
             .map_err(|errno| system(path, errno))
@@ -291,7 +290,7 @@ impl Tree {
     }
 
     fn set_directory_time(&self, directory: &str) -> Result<(), TreeError> {
-        let time = TimeSpec::new(FIXED_TIME, 0);
+        let time = TimeSpec::new(BLOB_DATE, 0);
         let done = match directory {
             "" => futimens(&self.root, &time, &time),
             directory => {
@@ -305,16 +304,6 @@ impl Tree {
 
 fn system(path: &str, errno: Errno) -> TreeError {
     TreeError::System { path: path.to_owned(), reason: io::Error::from(errno).to_string() }
-}
-
-/// The directory that holds `path`; empty for the root.
-fn parent(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(parent, _)| parent)
-}
-
-/// True of a relative path that cannot lead out of the tree.
-pub fn is_plain(path: &str) -> bool {
-    !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// Whether two lists stage the same tree.
@@ -433,10 +422,10 @@ mod tests {
             let stored = fs::metadata(store.0.path().join("content")).unwrap();
             assert_eq!(there.ino() == stored.ino(), shared);
             if !shared {
-                assert_eq!((there.mtime(), there.mode() & 0o777), (FIXED_TIME, 0o444));
+                assert_eq!((there.mtime(), there.mode() & 0o777), (BLOB_DATE, 0o444));
             }
-            assert_eq!(fs::metadata(store.tree().join("a")).unwrap().mtime(), FIXED_TIME);
-            assert_eq!(fs::metadata(store.tree()).unwrap().mtime(), FIXED_TIME);
+            assert_eq!(fs::metadata(store.tree().join("a")).unwrap().mtime(), BLOB_DATE);
+            assert_eq!(fs::metadata(store.tree()).unwrap().mtime(), BLOB_DATE);
         }
     }
 

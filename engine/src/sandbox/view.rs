@@ -16,6 +16,10 @@ use super::message::{Mode, View, Writable};
 /// Uid and gid of every process, as it sees them.
 pub const UID: u32 = 1000;
 
+/// How many processes an action may have: more than any build step needs, and less than takes a
+/// machine.
+pub const MAX_PROCESSES: u64 = 16 * 1024;
+
 /// Where the execution root is, relative to the root.
 pub const EXEC_ROOT: &str = "rbz/execroot";
 
@@ -106,6 +110,7 @@ pub fn enter(view: &View) -> Result<(), Fault> {
 
     let proc = root.join("proc");
     mount_proc(&proc)?;
+    limit_processes(&proc);
     // To the kernel's settings the machine's root is root whatever its rights; a process of a
     // build that root runs must not reach them.
     if fs::metadata(proc.join("sys")).is_ok_and(|sys| sys.uid() == nix::unistd::getuid().as_raw()) {
@@ -118,6 +123,23 @@ pub fn enter(view: &View) -> Result<(), Fault> {
         }
     }
     change_root(root)
+}
+
+/// Limits the number of processes in the pid namespace of this action, where the kernel counts them
+/// by namespace. An older one has one such number for the whole machine, which is left alone.
+fn limit_processes(proc: &Path) {
+    let release = nix::sys::utsname::uname().ok();
+    let release = release.as_ref().and_then(|name| name.release().to_str());
+    if release.is_some_and(|release| version(release) >= Some((6, 14))) {
+        // Without it there is the limit of the user.
+        let _ = fs::write(proc.join("sys/kernel/pid_max"), MAX_PROCESSES.to_string());
+    }
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Puts the private `/tmp` over that of the system tree, and into it what the tree has there: a
@@ -253,4 +275,21 @@ fn try_mounts() -> Result<bool, Fault> {
         && fs::create_dir(merged.join("directory")).is_ok()
         && !merged.join(part::FILE).exists();
     Ok(works)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_kernel_is_in_its_release() {
+        for (release, expected) in [
+            ("6.18.5", Some((6, 18))),
+            ("5.10.0-28-amd64", Some((5, 10))),
+            ("6.9-rc1", Some((6, 9))),
+            ("unknown", None),
+        ] {
+            assert_eq!(version(release), expected, "{release}");
+        }
+    }
 }

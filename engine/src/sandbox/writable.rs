@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::tree::{Staging, Tree, TreeError};
+use crate::paths::{is_below, parent};
 use crate::strategy::{PreparedSpawn, StagedContent, StagedInput};
 
 /// The outermost directories that hold outputs, sorted.
@@ -16,7 +17,7 @@ pub fn directories(spawn: &PreparedSpawn) -> Vec<String> {
         .iter()
         .map(|output| match output.is_tree {
             true => &*output.path,
-            false => output.path.rsplit_once('/').map_or("", |(directory, _)| directory),
+            false => parent(&output.path),
         })
         .collect();
     directories.sort_unstable();
@@ -27,12 +28,6 @@ pub fn directories(spawn: &PreparedSpawn) -> Vec<String> {
         }
     }
     outermost
-}
-
-/// True if `path` is `directory` or below it.
-fn is_below(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What the read-only tree has to hold: the inputs that lie in no writable directory, and those

@@ -22,6 +22,7 @@ use rbz_engine::sandbox::Sandboxed;
 use rbz_engine::strategy::Cancel;
 use rbz_engine::test_plan::{TestOptions, add_test_runs};
 use rbz_engine::value::Value;
+use rbz_engine::workspace_status::WorkspaceStatus;
 
 use crate::runner::Test;
 
@@ -134,6 +135,7 @@ impl Workspace {
             subcommands: false,
             shuffle: None,
             test_caching: TestCaching::Auto,
+            workspace_status: WorkspaceStatus::default(),
         };
         let sandbox = self.dir.join("base/sandbox");
         let (sandboxed, local) = (Sandboxed::new(&sandbox), Local::new(&sandbox));

@@ -19,6 +19,8 @@ pub const TESTS: &[Test] = &[
     ("what_a_process_leaves_running_dies", what_a_process_leaves_running_dies),
     ("closed_streams_hang_nothing", closed_streams_hang_nothing),
     ("forks_without_end_are_killed", forks_without_end_are_killed),
+    ("processes_are_limited", processes_are_limited),
+    ("a_killed_init_is_started_again", a_killed_init_is_started_again),
     ("endless_output_fills_no_memory", endless_output_fills_no_memory),
     ("cpu_time_of_all_processes_counts", cpu_time_of_all_processes_counts),
     ("many_run_at_once", many_run_at_once),
@@ -121,6 +123,65 @@ fn forks_without_end_are_killed() {
     let done = workshop.run(&workshop.script(script).timeout(400));
     assert_eq!(done.exit, Exit::TimedOut);
     assert_eq!(processes_with("74.5"), 0);
+}
+
+fn processes_are_limited() {
+    let workshop = Workshop::new();
+    let says =
+        workshop.says(&workshop.script(
+            "ulimit -u; cat /proc/self/oom_score_adj /proc/sys/kernel/pid_max /proc/version",
+        ));
+    let lines: Vec<&str> = says.lines().collect();
+    let number = |line: usize| lines[line].parse::<u64>().unwrap();
+    assert!(number(0) <= 16 * 1024, "{says}");
+    assert!(number(1) >= 500, "{says}");
+    // Kernels from 6.14 on count by namespace; the number of the machine stays in any case.
+    let release = lines[3].split_whitespace().nth(2).unwrap();
+    let mut release = release.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    if (release.next(), release.next()) >= (Some(6), Some(14)) {
+        assert_eq!(number(2), 16 * 1024, "{says}");
+    }
+    let of_machine = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+    assert!(of_machine.trim() != "16384" || number(2) != 16 * 1024, "{of_machine}");
+}
+
+/// The processes below this one, with their command lines.
+fn descendants() -> Vec<(i32, String)> {
+    let mut found = Vec::new();
+    let mut pending = vec![std::process::id() as i32];
+    while let Some(pid) = pending.pop() {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().map(|word| word.parse().unwrap()) {
+                let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+                found.push((child, String::from_utf8_lossy(&line).into_owned()));
+                pending.push(child);
+            }
+        }
+    }
+    found
+}
+
+fn a_killed_init_is_started_again() {
+    let workshop = Workshop::new();
+    // The first process below this one that waits for nothing else is the inner init: the one
+    // whose children are actions.
+    let spawn = workshop.script("sleep 0.79; echo done");
+    let strategy = workshop.strategy.clone();
+    let running =
+        std::thread::spawn(move || strategy.run(&spawn, &Cancel::default()).unwrap().stdout);
+    assert!(soon(|| descendants().iter().any(|(_, line)| line.contains("0.79"))));
+    let inits: Vec<i32> = descendants()
+        .into_iter()
+        .filter(|(_, line)| line.contains("__sandbox-init"))
+        .map(|(pid, _)| pid)
+        .collect();
+    // What waits for the init, the init, and the reaper of the action.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(inits[1]), nix::sys::signal::SIGKILL)
+        .unwrap();
+    assert_eq!(running.join().unwrap(), b"done\n");
+    assert_eq!(workshop.says(&workshop.script("echo again")), "again\n");
 }
 
 fn endless_output_fills_no_memory() {

@@ -156,3 +156,72 @@ fn a_directory_can_be_an_input() {
     ws.rbz("build //:o").run();
     assert_eq!(ws.read("rbz-bin/o"), "tree/a\ntree/sub/b\ntree/sub/c\n");
 }
+
+#[test]
+fn who_asks_for_it_is_told_the_status_of_the_workspace() {
+    let ws = build_file(
+        r#"
+load(":stamped.bzl", "stamped")
+genrule(name = "now", outs = ["now.txt"], stamp = 1, cmd = "cat rbz-out/*-status.txt > $@")
+genrule(name = "auto", outs = ["auto.txt"], stamp = -1, cmd = "ls rbz-out > $@")
+stamped(name = "mine")
+"#,
+    )
+    .file(
+        "stamped.bzl",
+        r#"
+def _stamped_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.run_shell(
+        outputs = [out],
+        inputs = [ctx.info_file],
+        command = "grep REVISION $1 > $2",
+        arguments = [ctx.info_file.path, out.path],
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+stamped = rule(implementation = _stamped_impl)
+"#,
+    )
+    .file("status.sh", "echo STABLE_REVISION $(cat revision); echo WEATHER fine; date >> asked\n")
+    .file("revision", "one")
+    .build();
+    let build = |date: &str, arguments: &str| {
+        let status = "--workspace_status_command=sh status.sh";
+        let arguments = ["build", status].into_iter().chain(arguments.split(' '));
+        ws.rbz_args(arguments).env("SOURCE_DATE_EPOCH", date)
+    };
+    let (date, later) = ("1685670269", "1685670270");
+    build(date, "//:auto").run();
+    assert_eq!(ws.read("rbz-bin/auto.txt"), "k8-fastbuild\n");
+    assert!(!ws.path("asked").exists(), "nobody needs the status");
+
+    build(date, "//:all --embed_label=1.0").run();
+    let now = ws.read("rbz-bin/now.txt");
+    for line in [
+        "BUILD_EMBED_LABEL 1.0\n",
+        "BUILD_TIMESTAMP 1685670269\nFORMATTED_DATE 2023 Jun 2 01 44 29 Fri\n",
+        "STABLE_REVISION one\n",
+        "WEATHER fine\n",
+    ] {
+        assert!(now.contains(line), "no {line:?} in {now}");
+    }
+    assert_eq!(ws.read("rbz-bin/mine"), "STABLE_REVISION one\n");
+
+    // The time goes on, and nothing is made again for it.
+    let again = build(later, "//:all --embed_label=1.0").run();
+    again.stderr_has("4 actions: 3 up to date, 1 internal");
+    assert_eq!(ws.read("rbz-bin/now.txt"), now);
+    ws.write("revision", "two");
+    build(date, "//:mine").run();
+    assert_eq!(ws.read("rbz-bin/mine"), "STABLE_REVISION two\n");
+
+    build(date, "//:auto --stamp").run();
+    assert!(ws.read("rbz-bin/auto.txt").contains("stable-status.txt"));
+    build(date, "//:auto --stamp --nostamp").run();
+    assert_eq!(ws.read("rbz-bin/auto.txt"), "k8-fastbuild\n");
+
+    ws.write("status.sh", "echo no revision here >&2; exit 3\n");
+    let outcome = build(date, "//:mine").exit_code(1).run();
+    outcome.stderr_has("no revision here").stderr_has("exit status 3");
+}

@@ -43,6 +43,9 @@ def _genrule_impl(ctx):
     script = "set -euo pipefail\n" + command
     if attr.executable:
         script += "\nchmod +x " + outs[0].path
+    status = []
+    if attr.stamp == 1 or (attr.stamp == -1 and ctx.configuration.stamp_binaries()):
+        status = [ctx.info_file, ctx.version_file]
     requirements = {tag: "" for tag in attr.tags}
     if attr.local:
         requirements["local"] = ""
@@ -50,7 +53,7 @@ def _genrule_impl(ctx):
         mnemonic = "Genrule",
         progress_message = attr.message or "Running genrule %s" % ctx.label,
         command = script,
-        inputs = depset(srcs, transitive = [target[DefaultInfo].files for target in attr.tools]),
+        inputs = depset(srcs + status, transitive = [target[DefaultInfo].files for target in attr.tools]),
         tools = [
             tool[DefaultInfo].files_to_run
             for tool in attr.tools
@@ -82,6 +85,12 @@ genrule = rule(
         ),
         "executable": attr.bool(doc = "Whether the one output is a program."),
         "output_to_bindir": attr.bool(doc = "Accepted for compatibility; all outputs go there."),
+        "stamp": attr.int(
+            default = 0,
+            values = [-1, 0, 1],
+            doc = "Whether the command sees the status of the workspace, in the files " +
+                  "rbz-out/stable-status.txt and rbz-out/volatile-status.txt; -1: if --stamp is given.",
+        ),
         "message": attr.string(doc = "What to show while the command runs."),
         "local": attr.bool(doc = "Whether the command runs outside of the sandbox."),
     },
