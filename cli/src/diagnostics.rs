@@ -27,7 +27,7 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
         }
     }
     for input in &failure.undeclared {
-        text += &format!("\n{}", undeclared(owner, input));
+        text += &format!("\n{}", undeclared(owner, &failure.mnemonic, input));
     }
     // Writing to a string does not fail.
     match cause {
@@ -93,8 +93,15 @@ fn reason(cause: &FailureCause) -> String {
     }
 }
 
-fn undeclared(owner: &Label, input: &UndeclaredInput) -> String {
+fn undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput) -> String {
     let path = &input.path;
+    if mnemonic == "CcCompile" {
+        return format!(
+            "`{owner}` uses `{path}`, which exists but is not declared\n\
+             hint: a `cc_library` of its package names it in `hdrs`, and the target that includes it \
+             names that library in `deps`"
+        );
+    }
     let Some(label) = &input.label else {
         return format!(
             "`{owner}` uses `{path}`, which exists but belongs to no target\n\

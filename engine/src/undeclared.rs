@@ -28,7 +28,12 @@ pub fn find_undeclared(
     let mut paths: Vec<String> = completed.missed.clone();
     for output in [&completed.stderr, &completed.stdout] {
         let text = String::from_utf8_lossy(output);
-        paths.extend(text.lines().filter_map(missed_in_line));
+        for line in text.lines() {
+            let Some(path) = missed_in_line(line) else { continue };
+            // A file that names another may mean one beside itself.
+            paths.extend(directory_of_place(line).map(|directory| join(directory, &path)));
+            paths.push(path);
+        }
     }
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -78,6 +83,15 @@ fn missed_in_line(line: &str) -> Option<String> {
         _ => path,
     };
     (!path.is_empty()).then(|| path.to_owned())
+}
+
+/// The directory of the file in which a line such as `lib/x.h:1:10: error: …` finds something wrong.
+fn directory_of_place(line: &str) -> Option<&str> {
+    let (file, rest) = line.split_once(':')?;
+    let (line_number, _) = rest.split_once(':')?;
+    let is_place = !line_number.is_empty() && line_number.bytes().all(|b| b.is_ascii_digit());
+    let (directory, _) = file.rsplit_once('/')?;
+    is_place.then_some(directory)
 }
 
 /// The path relative to the execution root if it lies below it, else absolute; `None` if it is
@@ -194,5 +208,8 @@ mod tests {
             assert_eq!(missed_in_line(line).as_deref(), Some(path), "{line}");
         }
         assert_eq!(missed_in_line("all is well"), None);
+        let line = "lib/a.h:1:10: fatal error: b.h: No such file or directory";
+        assert_eq!(directory_of_place(line), Some("lib"));
+        assert_eq!(directory_of_place("cat: lib/a.h: No such file or directory"), None);
     }
 }

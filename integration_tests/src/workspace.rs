@@ -151,6 +151,11 @@ impl Workspace {
         }
     }
 
+    /// Adds `text` to the end of a file.
+    pub fn append(&self, path: &str, text: &str) {
+        self.write(path, &(self.read(path) + text));
+    }
+
     /// The text of a file.
     pub fn read(&self, path: &str) -> String {
         read(self.path(path))

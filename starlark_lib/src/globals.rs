@@ -29,7 +29,8 @@ pub struct GlobalSet {
 }
 
 impl GlobalSet {
-    /// With everything of the module `prelude` in BUILD files and in `native`, if there is one.
+    /// With the names of the module `prelude`, if there is one: rules and functions in BUILD files and
+    /// in `native`; what only .bzl files can use, providers and the like, in these.
     pub fn new(prelude: Option<&FrozenModule>) -> GlobalSet {
         let mut bzl = language()
             .with(rule_functions)
@@ -39,10 +40,11 @@ impl GlobalSet {
         bzl.namespace("native", |native| {
             native_functions(native);
             repository_functions(native);
-            add_module(native, prelude);
+            add_module(native, prelude, is_for_build_files);
         });
+        add_module(&mut bzl, prelude, |value| !is_for_build_files(value));
         let mut build = language().with(native_functions).with(add_or_function);
-        add_module(&mut build, prelude);
+        add_module(&mut build, prelude, is_for_build_files);
         let workspace = language().with(workspace_file_functions).with(repository_functions);
         GlobalSet { bzl: bzl.build(), build: build.build(), workspace: workspace.build() }
     }
@@ -71,11 +73,23 @@ fn native_functions(builder: &mut GlobalsBuilder) {
     package_functions(builder);
 }
 
-/// Adds the public names of a module.
-fn add_module(builder: &mut GlobalsBuilder, module: Option<&FrozenModule>) {
+/// True of what declares targets.
+fn is_for_build_files(value: Value) -> bool {
+    matches!(value.get_type(), "rule" | "function")
+}
+
+/// Adds the public names of a module that are `wanted`.
+fn add_module(
+    builder: &mut GlobalsBuilder,
+    module: Option<&FrozenModule>,
+    wanted: fn(Value) -> bool,
+) {
     let Some(module) = module else { return };
     for name in module.names() {
         if let Ok(Some(value)) = module.get_option(name.as_str()) {
+            if !wanted(value.value()) {
+                continue;
+            }
             // SAFETY: the value is only put into the globals that own this heap, and the call
             // makes the heap refer to the module's heap.
             let value = unsafe { value.owned_frozen_value(builder.frozen_heap()) };

@@ -14,7 +14,7 @@ pub struct LoaderOptions {
     pub output_base: PathBuf,
     /// Directories of the repositories that are known without a WORKSPACE.
     pub shipped: BTreeMap<RepoName, PathBuf>,
-    /// The .bzl file whose globals every BUILD file of the user sees.
+    /// The .bzl file whose globals the user's BUILD files see, and what is no rule their .bzl files.
     pub prelude: Option<Label>,
     /// A .bzl file and the function in it that is called after WORKSPACE was evaluated.
     pub default_repositories: Option<(Label, String)>,

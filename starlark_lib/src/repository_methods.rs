@@ -292,6 +292,19 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
         text_of(&this.0.resolve(path)?, &this.0)
     }
 
+    /// Whether a file is text, so that `read` can read it.
+    fn is_text<'v>(
+        this: ValueTyped<'v, RepositoryContext>,
+        #[starlark(require = pos)] path: Value<'v>,
+    ) -> anyhow::Result<bool> {
+        let path = this.0.resolve(path)?;
+        let bytes = match this.0.is_own(&path) {
+            true => fs::read(&path).map_err(|error| machine("read", &path, error))?.into(),
+            false => this.0.tree().read(&path)?.0,
+        };
+        Ok(!bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok())
+    }
+
     /// Unpacks an archive into the repository.
     fn extract<'v>(
         this: ValueTyped<'v, RepositoryContext>,

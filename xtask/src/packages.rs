@@ -9,9 +9,11 @@ use crate::steps::run;
 /// Lisp implementations, and programs that tests compare rbz's results with.
 const PROGRAMS: [&str; 4] = ["openssl", "sbcl", "strace", "xz-utils"];
 
-/// What looks at linked programs, and further linkers.
-const BINARY_TOOLS: [&str; 7] =
-    ["binutils", "gcc", "gdb", "linux-perf", "lld", "mold", "zlib1g-dev"];
+/// Compilers and linkers, and what looks at linked programs.
+const TOOLCHAIN: [&str; 7] = ["binutils", "g++", "gcc", "gdb", "linux-perf", "lld", "mold"];
+
+/// C libraries that tests link.
+const C_LIBRARIES: [&str; 3] = ["libffi-dev", "libsqlite3-dev", "zlib1g-dev"];
 
 /// Lisp libraries whose sources are built by tests.
 const LIBRARIES: [&str; 16] = [
@@ -52,8 +54,7 @@ pub fn install() -> Result<()> {
 }
 
 fn missing() -> Result<Vec<&'static str>> {
-    let wanted: Vec<&'static str> =
-        PROGRAMS.into_iter().chain(BINARY_TOOLS).chain(LIBRARIES).collect();
+    let wanted: Vec<&'static str> = [&PROGRAMS[..], &TOOLCHAIN, &C_LIBRARIES, &LIBRARIES].concat();
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"]).args(&wanted);
     let listed = query.stderr(Stdio::null()).output();

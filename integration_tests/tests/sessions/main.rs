@@ -1,5 +1,7 @@
 //! The sessions, one module for each subject.
 
+mod c_failures;
+mod c_rules;
 mod caching;
 mod commands;
 mod configuration;

@@ -1,0 +1,5 @@
+"""The rule `cc_import`."""
+
+load("@rbz//cc:defs.bzl", _cc_import = "cc_import")
+
+cc_import = _cc_import
