@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rbz_engine::artifact::Artifact;
 use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::plan::{Program, TestTarget};
+use rbz_engine::runfiles::Runfiles;
 use rbz_engine::value::Value;
 
 use crate::attr::AttrValue;
@@ -63,7 +65,27 @@ pub fn program(
         }
     }
     let runfiles = info.default_runfiles;
+    check_name(context, &file, &runfiles)?;
     Ok(Some(Program { file, runfiles, runfiles_tree, args, env, inherited_env }))
+}
+
+/// The program lies among its runfiles, where its name must not be that of a directory of others.
+fn check_name(
+    context: &RuleContext,
+    program: &Artifact,
+    runfiles: &Runfiles,
+) -> Result<(), Diagnostic> {
+    let directory = format!("{}/", program.short_path());
+    let files = runfiles.files.to_files();
+    let Some(below) = files.iter().find(|file| file.short_path().starts_with(&directory)) else {
+        return Ok(());
+    };
+    Err(Diagnostic::user(format!(
+        "the program of `{}` has the name of a directory: among its runfiles is `{}`",
+        context.label,
+        below.short_path()
+    ))
+    .hint(format!("give the target another name than `{}`", context.label.name())))
 }
 
 fn expand(context: &RuleContext, attribute: &str, text: &str) -> Result<String, Diagnostic> {

@@ -326,9 +326,17 @@ impl Session {
                 }
             }
         }
-        let context = analyzer.context(analyzer.declaring(node));
+        let declaring = analyzer.declaring(node);
+        let context = analyzer.context(declaring);
+        let placed = |error: Diagnostic| match (&error.place, &declaring.state) {
+            (None, Ok(resolved)) => error.at(resolved.target.place.clone()),
+            _ => error,
+        };
         let (executable, test) = match &context {
-            Some(context) => (programs::program(context, target)?, programs::test(context, target)),
+            Some(context) => (
+                programs::program(context, target).map_err(placed)?,
+                programs::test(context, target),
+            ),
             None => (None, None),
         };
         Ok(Some(RequestedTarget {

@@ -180,6 +180,17 @@ writer = rule(implementation = _impl)
 }
 
 #[test]
+fn a_program_with_the_name_of_a_directory_of_its_data() {
+    let ws = build_file(
+        "sh_test(\n    name = \"test\",\n    srcs = [\"run.sh\"],\n    data = [\"test/data.txt\"],\n)\n",
+    )
+    .file("run.sh", "#!/bin/sh\ntest -s test/data.txt\n")
+    .file("test/data.txt", "data\n")
+    .build();
+    assert_snapshot!(ws.rbz("test //...").exit_code(1).run().golden_errors());
+}
+
+#[test]
 fn a_select_without_a_match() {
     let ws = build_file(
         r#"
