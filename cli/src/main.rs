@@ -54,6 +54,9 @@ fn main() -> ExitCode {
 /// Makes of a panic a message that says whose fault it is, without a backtrace.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if rbz_starlark::limits::is_expected(panic) {
+            return;
+        }
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         let payload = panic.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str);

@@ -185,29 +185,45 @@ fn a_dependency_must_be_what_its_attribute_asks_for() {
     let error = |attrs: &str, target: &str| rule("return []", attrs, target).errors(&["//a:x"]);
     insta::assert_snapshot!(
         error("\"deps\": attr.label_list(providers = [P])", "r(name = \"x\", deps = [\":y\"])\nr(name = \"y\")"),
-        @r"
-    a/BUILD:2:1: in the attribute `deps` of `//a:x`: `//a:y` (a `r`) does not have the provider `P`
+        @r#"
+    a/BUILD:2:23: in the attribute `deps` of `//a:x`: `//a:y` (a `r`) does not have the provider `P`
+        r(name = "x", deps = [":y"])
+                              ^
     hint: depend on a target of a rule that provides it
-    "
+    "#
     );
     insta::assert_snapshot!(
         error("\"srcs\": attr.label_list(allow_files = [\".lisp\"])", "r(name = \"x\", srcs = [\"f.txt\"])"),
-        @"a/BUILD:2:1: in the attribute `srcs` of `//a:x`: the file `//a:f.txt` does not fit: its name must end in `.lisp`"
+        @r#"
+    a/BUILD:2:23: in the attribute `srcs` of `//a:x`: the file `//a:f.txt` does not fit: its name must end in `.lisp`
+        r(name = "x", srcs = ["f.txt"])
+                              ^
+    "#
     );
     insta::assert_snapshot!(
         error("\"deps\": attr.label_list()", "r(name = \"x\", deps = [\"f.txt\"])"),
-        @r"
-    a/BUILD:2:1: in the attribute `deps` of `//a:x`: `//a:f.txt` is a file, but only targets of rules can stand here
+        @r#"
+    a/BUILD:2:23: in the attribute `deps` of `//a:x`: `//a:f.txt` is a file, but only targets of rules can stand here
+        r(name = "x", deps = ["f.txt"])
+                              ^
     hint: write the name of the target that has the file among its sources
-    "
+    "#
     );
     insta::assert_snapshot!(
         error("\"src\": attr.label(allow_single_file = True)", "r(name = \"x\", src = \":y\")\nr(name = \"y\")"),
-        @"a/BUILD:2:1: in the attribute `src` of `//a:x`: `//a:y` must be exactly one file, but it has 0"
+        @r#"
+    a/BUILD:2:21: in the attribute `src` of `//a:x`: `//a:y` must be exactly one file, but it has 0
+        r(name = "x", src = ":y")
+                            ^
+    "#
     );
     insta::assert_snapshot!(
         error("\"t\": attr.label(executable = True, cfg = \"exec\")", "r(name = \"x\", t = \":y\")\nr(name = \"y\")"),
-        @"a/BUILD:2:1: in the attribute `t` of `//a:x`: `//a:y` (a `r`) must be a program, but it cannot be run"
+        @r#"
+    a/BUILD:2:19: in the attribute `t` of `//a:x`: `//a:y` (a `r`) must be a program, but it cannot be run
+        r(name = "x", t = ":y")
+                          ^
+    "#
     );
 }
 
@@ -229,28 +245,38 @@ fn who_may_depend_on_whom() {
         ),
     ]);
     assert_eq!(fixture.plan(&["//c:ok"]), "//c:ok (thing) = ");
-    insta::assert_snapshot!(fixture.errors(&["//c:no"]), @r"
-    c/BUILD:3:1: `//a:private` is not visible to `//c:no`, which depends on it in its `deps`
+    insta::assert_snapshot!(fixture.errors(&["//c:no"]), @r#"
+    c/BUILD:3:28: `//a:private` is not visible to `//c:no`, which depends on it in its `deps`
+        thing(name = "no", deps = ["//a:private"])
+                                   ^
     hint: add `//c:__pkg__` to the `visibility` of `//a:private` (a/BUILD:2:1)
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//c/d:x"]), @r"
-    c/d/BUILD:2:1: `//a:friend` is not visible to `//c/d:x`, which depends on it in its `deps`
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//c/d:x"]), @r#"
+    c/d/BUILD:2:27: `//a:friend` is not visible to `//c/d:x`, which depends on it in its `deps`
+        thing(name = "x", deps = ["//a:friend"])
+                                  ^
     hint: add `//c/d:__pkg__` to the `visibility` of `//a:friend` (a/BUILD:3:1)
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//c:prod"]), @r"
-    c/BUILD:4:1: `//c:prod` depends on `//a:test_only`, which only tests may use (`testonly`)
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//c:prod"]), @r#"
+    c/BUILD:4:30: `//c:prod` depends on `//a:test_only`, which only tests may use (`testonly`)
+        thing(name = "prod", deps = ["//a:test_only"])
+                                     ^
     hint: set `testonly = True` on `//c:prod`, or depend on something else
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//c:missing"]), @r"
-    c/BUILD:5:1: there is no target `//a:privat`: `a/BUILD` declares none of that name
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//c:missing"]), @r#"
+    c/BUILD:5:33: there is no target `//a:privat`: `a/BUILD` declares none of that name
+        thing(name = "missing", deps = ["//a:privat"])
+                                        ^
       `//c:missing` names it in its `deps`
     hint: did you mean `private`?
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//c:nowhere"]), @r"
-    c/BUILD:6:1: there is no package `//z`: no BUILD file in `z`
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//c:nowhere"]), @r#"
+    c/BUILD:6:33: there is no package `//z`: no BUILD file in `z`
+        thing(name = "nowhere", deps = ["//z:y"])
+                                        ^
       `//c:nowhere` names it in its `deps`
     hint: add a `BUILD.bazel` or `BUILD` file in `z`
-    ");
+    "#);
 }
 
 #[test]

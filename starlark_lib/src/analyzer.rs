@@ -14,6 +14,7 @@ use crate::dependency_graph::{
     DependencyGraph, Node, NodeId, ResolvedKind, ResolvedTarget, Resolver,
 };
 use crate::loader::Loader;
+use crate::mention;
 use crate::native_targets;
 use crate::rule::RuleRef;
 use crate::rule_context::{RuleContext, RuleContextParts, Shell};
@@ -193,7 +194,8 @@ impl<'a> Analyzer<'a> {
             Some((node.state.as_ref().ok()?, node, edge))
         });
         if let Some((resolved, node, edge)) = wanted {
-            error.place = Some(resolved.target.place.clone());
+            let target = &resolved.target;
+            error = mention::placed(error, self.loader, target, &edge.attribute, &edge.label);
             error.trace.push(Frame {
                 place: None,
                 what: format!("`{}` names it in its `{}`", node.label, edge.attribute),
@@ -322,7 +324,14 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
             ResolvedKind::PackageGroup => native_targets::passive(node, "package group", vec![]),
             ResolvedKind::GeneratedFile => native_targets::generated_file(node, &dependencies[0])?,
             ResolvedKind::Rule { schema, attributes } => {
-                check_dependencies(&analyzer.graph, node, resolved, schema, &dependencies)?;
+                check_dependencies(
+                    &analyzer.graph,
+                    analyzer.loader,
+                    node,
+                    resolved,
+                    schema,
+                    &dependencies,
+                )?;
                 match schema.rule {
                     RuleRef::Native(rule) => {
                         native_targets::native_rule(node, rule, attributes, &dependencies)?

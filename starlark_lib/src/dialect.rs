@@ -1,10 +1,9 @@
 //! Dialects: which syntax may stand in which kind of file, and what keeps parsing it safe.
 
 use rbz_engine::diagnostic::{Diagnostic, Place};
-use starlark::eval::Evaluator;
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
-use crate::select_value;
+use crate::operators;
 use crate::starlark_error;
 
 /// What kind of file a text is, which decides on its syntax and its globals.
@@ -69,6 +68,7 @@ pub fn real_text(text: &str) -> String {
 fn load_as_name(text: &str) -> String {
     let bytes = text.as_bytes();
     let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let keywords = keyword_parameters(text);
     let mut result = text.to_owned();
     let (mut at, mut open, mut first) = (0_usize, 0_usize, true);
     while at < bytes.len() {
@@ -78,7 +78,13 @@ fn load_as_name(text: &str) -> String {
                 continue;
             }
             b'"' | b'\'' => {
-                at = end_of_string(bytes, at);
+                let end = end_of_string(bytes, at);
+                if matches!(&text[at..end], "\"load\"" | "'load'")
+                    && is_key(&text[..at], &text[end..], &keywords)
+                {
+                    result.replace_range(at + 1..end - 1, LOAD_NAME);
+                }
+                at = end;
                 first = false;
                 continue;
             }
@@ -105,6 +111,45 @@ fn load_as_name(text: &str) -> String {
     result
 }
 
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The names of the parameters `**kwargs` of the functions in a text.
+fn keyword_parameters(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices("def ") {
+        let mut open = 0_usize;
+        let end = text[at..].find(|c| {
+            match c {
+                '(' => open += 1,
+                ')' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            c == ')' && open == 0
+        });
+        let header = &text[at..end.map_or(text.len(), |end| at + end)];
+        if let Some((_, rest)) = header.split_once("**") {
+            names.extend(rest.split(|c| !is_word(c)).next());
+        }
+    }
+    names
+}
+
+/// Whether a string between two texts is a key that is looked up in one of `dicts`, whose keys are
+/// names of arguments.
+fn is_key(before: &str, after: &str, dicts: &[&str]) -> bool {
+    let looked_up = ["[", ".get(", ".pop(", ".setdefault("].iter().any(|access| {
+        let dict = before.trim_end().strip_suffix(access);
+        let dict = dict.and_then(|before| before.rsplit(|c| !is_word(c)).next());
+        dict.is_some_and(|name| dicts.contains(&name))
+    });
+    let mut words = after.split(|c| !is_word(c)).filter(|word| !word.is_empty());
+    let operator = words.next().filter(|word| *word != "not").or_else(|| words.next());
+    let asked = after.starts_with([' ', '\t']) && operator == Some("in");
+    looked_up || asked && words.next().is_some_and(|name| dicts.contains(&name))
+}
+
 /// How deep brackets may be nested. The parser and the compiler recurse on them.
 const MAX_NESTING: usize = 200;
 
@@ -116,12 +161,7 @@ pub fn parse(file: &str, text: &str, kind: FileKind) -> Result<AstModule, Box<Di
     check_depth(file, text)?;
     let mut ast = AstModule::parse(file, load_as_name(text), &kind.dialect())
         .map_err(|error| Box::new(starlark_error::diagnostic(error, kind)))?;
-    // A dict does not know what to do with a `select` on its right, so `|` is a function of ours
-    // where that may happen. In .bzl files `|` also joins types, and stays what it is.
-    if kind == FileKind::Build && text.contains('|') && text.contains("select") {
-        let replacement = ("|".to_owned(), select_value::OR_FUNCTION.to_owned());
-        ast.replace_binary_operators(&[replacement].into());
-    }
+    operators::replace(&mut ast);
     Ok(ast)
 }
 
@@ -217,22 +257,4 @@ fn at_offset(file: &str, text: &str, offset: usize, message: String) -> Diagnost
     } else {
         diagnostic.at(place)
     }
-}
-
-/// How many calls may be active at once. Recursion is no part of Starlark, so real code stays
-/// far below.
-const MAX_CALLS: usize = 200;
-
-/// How many calls and turns of loops an evaluation may take: some seconds.
-const MAX_STEPS: u64 = 20_000_000;
-
-/// How much memory its values may take.
-const MAX_HEAP: usize = 2 << 30;
-
-/// Sets limits, so that no evaluation can take for ever or take the process down.
-pub fn limit(eval: &mut Evaluator) {
-    // These fail only when a limit is set for the second time, or is 0.
-    let _ = eval.set_max_callstack_size(MAX_CALLS);
-    let _ = eval.set_max_tick_count(MAX_STEPS);
-    let _ = eval.set_max_heap_size(MAX_HEAP);
 }

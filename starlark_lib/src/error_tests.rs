@@ -23,8 +23,9 @@ def _inner(n):
 def divide(name, n):
     _inner(n)
 
-def ever(n):
-    return ever(n + 1)
+def ever(function):
+    result = function(function)
+    return result
 
 def twice(name):
     fail("no", name, "today", sep = "-")
@@ -197,17 +198,17 @@ fn errors_in_macros_show_the_way_there() {
     divide(name = "x", n = 0)"#,
     );
     check(
-        r#"ever(1)"#,
-        r#"rules/macros.bzl:9:12: functions call each other without end
-        return ever(n + 1)
-               ^
+        r#"ever(ever)"#,
+        r#"rules/macros.bzl:9:14: functions call each other without end
+        result = function(function)
+                 ^
   a/BUILD:3:1: in the top level
-    ever(1)
+    ever(ever)
 hint: Starlark allows no recursion: turn it into a loop over a list"#,
     );
     check(
         r#"twice(name = "x")"#,
-        r#"rules/macros.bzl:12:5: no-x-today
+        r#"rules/macros.bzl:13:5: no-x-today
         fail("no", name, "today", sep = "-")
         ^
   a/BUILD:3:1: in the top level
@@ -219,9 +220,9 @@ hint: Starlark allows no recursion: turn it into a loop over a list"#,
 fn a_loop_without_end_is_stopped() {
     check(
         r#"[x for x in range(100000000) if x < 0]"#,
-        r#"a/BUILD:3:1: the evaluation takes too long: it looks like an endless loop
+        r#"a/BUILD:3:33: the evaluation takes too long: it looks like an endless loop
     [x for x in range(100000000) if x < 0]
-    ^
+                                    ^
 hint: a BUILD file only declares; work belongs in actions"#,
     );
 }
@@ -343,4 +344,75 @@ hint: add a `BUILD.bazel` or `BUILD` file in `a`"#,
          ^
 hint: declare it in the WORKSPACE file"#,
     );
+}
+
+#[test]
+fn a_value_that_grows_without_end_is_stopped() {
+    let grow = "def grow():\n    text = \"x\"\n    for _ in range(100):\n        text += text\n    return text\n";
+    let error =
+        Workspace::new(&[("a/m.bzl", grow), ("a/BUILD", "load(\":m.bzl\", \"grow\")\n\ngrow()\n")])
+            .error("a");
+    assert_eq!(
+        error,
+        "a/BUILD:3:1: the evaluation takes too much memory: a value seems to grow without end\n    grow()\n    ^\nhint: a BUILD file only declares; work belongs in actions"
+    );
+    check(
+        "x = \"ab\" * 100000000",
+        r#"a/BUILD:3:5: a string of 2 cannot be repeated 100000000 times: it grows too large
+    x = "ab" * 100000000
+        ^"#,
+    );
+}
+
+#[test]
+fn an_endless_loop_in_a_macro_shows_the_way_there() {
+    check_files(
+        &[
+            ("a/m.bzl", "def m():\n    for _ in range(1000000000):\n        pass\n"),
+            ("a/BUILD", "load(\":m.bzl\", \"m\")\nm()\n"),
+        ],
+        r#"a/m.bzl:2:5: the evaluation takes too long: it looks like an endless loop
+        for _ in range(1000000000):
+        ^
+  a/BUILD:2:1: in the top level
+    m()
+hint: a BUILD file only declares; work belongs in actions"#,
+    );
+}
+
+#[test]
+fn a_global_of_a_bzl_file_is_set_once() {
+    check_files(
+        &[("a/m.bzl", "x = 1\n\ndef x():\n    pass\n"), ("a/BUILD", "load(\":m.bzl\", \"x\")\n")],
+        r#"a/m.bzl:3:5: the global `x` of a .bzl file is set twice
+    def x():
+        ^
+  a/m.bzl:1:1: the other `x` is here
+    x = 1
+hint: give one of them another name"#,
+    );
+    // In a BUILD file it may be set again.
+    Workspace::new(&[("a/BUILD", "x = 1\nx = 2\n")]).package("a").unwrap();
+}
+
+#[test]
+fn functions_that_call_themselves_are_refused_unless_the_name_is_their_own() {
+    check_files(
+        &[
+            ("a/m.bzl", "def f(n):\n    return g(n)\n\ndef g(n):\n    return [f(x) for x in n]\n"),
+            ("a/BUILD", "load(\":m.bzl\", \"f\")\n"),
+        ],
+        r#"a/m.bzl:5:13: `f` calls itself by way of others
+        return [f(x) for x in n]
+                ^
+  a/m.bzl:2:12: `f` calls `g`
+    return g(n)
+  a/m.bzl:5:13: `g` calls `f`
+    return [f(x) for x in n]
+hint: Starlark allows no recursion: turn it into a loop over a list"#,
+    );
+    let fine = "def f(f):\n    return f(1)\n\ndef g():\n    return lambda: g()\n";
+    Workspace::new(&[("a/m.bzl", fine), ("a/BUILD", "load(\":m.bzl\", \"f\")\n")])
+        .package("a")
+        .unwrap();
 }

@@ -15,6 +15,7 @@ use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use crate::function_index::FunctionIndex;
+use crate::limits::Limits;
 use crate::map_each::MapEachCache;
 use crate::package_builder::PackageBuilder;
 use crate::repository_context::RepositoryStage;
@@ -27,6 +28,8 @@ pub struct Evaluation {
     pub session: Arc<SessionNames>,
     /// What is going on.
     pub stage: Stage,
+    /// How far it may go.
+    pub limits: Limits,
 }
 
 /// What an evaluation is for.
@@ -116,6 +119,11 @@ impl SessionNames {
 }
 
 impl Evaluation {
+    /// One that begins.
+    pub fn new(session: Arc<SessionNames>, stage: Stage) -> Self {
+        Evaluation { session, stage, limits: Limits::default() }
+    }
+
     /// The evaluation that `eval` runs.
     pub fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> anyhow::Result<&'a Evaluation> {
         eval.extra

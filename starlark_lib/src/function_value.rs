@@ -11,6 +11,7 @@ use starlark::starlark_simple_value;
 use starlark::values::{NoSerialize, ProvidesStaticType, StarlarkValue, Value, starlark_value};
 
 use crate::evaluation::{Evaluation, Stage};
+use crate::limits;
 
 /// A function at the top level of a module, by name. It can be called like the function itself.
 #[derive(Clone, Debug, ProvidesStaticType, NoSerialize, Allocative)]
@@ -46,7 +47,7 @@ impl<'v> StarlarkValue<'v> for FunctionValue {
         let named = args.names_map()?;
         let named: Vec<(&str, Value<'v>)> =
             named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        eval.eval_function(function, &positional, &named)
+        limits::call(eval, function, &positional, &named)
     }
 }
 

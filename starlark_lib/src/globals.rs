@@ -10,14 +10,15 @@ use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::tuple::UnpackTuple;
 
 use crate::attr_functions::attr_members;
-use crate::dialect::FileKind;
+use crate::dialect::{self, FileKind};
 use crate::evaluation::Evaluation;
 use crate::label_value::label_functions;
 use crate::native_rule::native_rules;
+use crate::operators;
 use crate::package_functions::package_functions;
 use crate::repository_rule::repository_rule_functions;
 use crate::rule_value::rule_functions;
-use crate::select_value::{add_or_function, select_functions};
+use crate::select_value::select_functions;
 use crate::starlark_error;
 use crate::workspace_functions::{repository_functions, workspace_file_functions};
 
@@ -43,7 +44,7 @@ impl GlobalSet {
             add_module(native, prelude, is_for_build_files);
         });
         add_module(&mut bzl, prelude, |value| !is_for_build_files(value));
-        let mut build = language().with(native_functions).with(add_or_function);
+        let mut build = language().with(native_functions);
         add_module(&mut build, prelude, is_for_build_files);
         let workspace = language().with(workspace_file_functions).with(repository_functions);
         GlobalSet { bzl: bzl.build(), build: build.build(), workspace: workspace.build() }
@@ -66,6 +67,7 @@ fn language() -> GlobalsBuilder {
         .with(label_functions)
         .with(select_functions)
         .with(language_functions)
+        .with(operators::add_functions)
 }
 
 fn native_functions(builder: &mut GlobalsBuilder) {
@@ -98,9 +100,17 @@ fn add_module(
     }
 }
 
+/// The error for the text of a `fail`.
+fn failure(text: &str) -> Diagnostic {
+    let text = text.trim();
+    let hints = text.lines().filter_map(|line| line.strip_prefix("hint: "));
+    let words: Vec<&str> = text.lines().filter(|line| !line.starts_with("hint: ")).collect();
+    hints.fold(Diagnostic::user(words.join("\n")), Diagnostic::hint)
+}
+
 #[starlark_module]
 fn language_functions(builder: &mut GlobalsBuilder) {
-    /// Ends the evaluation with an error.
+    /// Ends the evaluation with an error. Lines that begin with `hint: ` say what to do.
     fn fail<'v>(
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
         #[starlark(require = named, default = NoneOr::None)] msg: NoneOr<Value<'v>>,
@@ -117,7 +127,7 @@ fn language_functions(builder: &mut GlobalsBuilder) {
             Some(attr) => format!("attribute `{attr}`: {message}"),
             None => message,
         };
-        Err(Diagnostic::user(message).into())
+        Err(failure(&message).into())
     }
 
     /// Tells the user something.
@@ -131,7 +141,7 @@ fn language_functions(builder: &mut GlobalsBuilder) {
             .find_map(|n| eval.call_stack_nth_location(n))
             .map(|span| starlark_error::place(&span).to_string())
             .unwrap_or_default();
-        let event = Event::Printed { place, text: words.join(sep) };
+        let event = Event::Printed { place, text: dialect::real_text(&words.join(sep)) };
         Evaluation::of(eval)?.session.events.event(event);
         Ok(NoneType)
     }

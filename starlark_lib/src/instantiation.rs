@@ -13,6 +13,7 @@ use crate::attr::{AttrKind, AttrSchema, AttrValue, Attrs, Configurable};
 use crate::attribute_conversion;
 use crate::dialect;
 use crate::evaluation::Evaluation;
+use crate::limits;
 use crate::nearest;
 use crate::package::{RuleTarget, TargetKind, Visibility};
 use crate::package_builder::{Declaration, PackageBuilder, visibility_rule};
@@ -53,7 +54,7 @@ fn initialized<'v>(
 ) -> starlark::Result<SmallMap<StringValue<'v>, Value<'v>>> {
     let named: Vec<(&str, Value)> =
         given.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let changed = eval.eval_function(initializer, &[], &named)?;
+    let changed = limits::call(eval, initializer, &[], &named)?;
     let Some(dict) = DictRef::from_value(changed) else {
         return Err(starlark::Error::new_native(Diagnostic::user(format!(
             "the initializer of a rule must return a dict, but returned `{}` ({})",

@@ -283,52 +283,6 @@ impl Loader {
         }
     }
 
-    /// Why there is no target `label`, and what the user may have meant.
-    fn no_such_target(&self, label: &Label, package: &Package) -> Diagnostic {
-        let missing = format!("there is no target `{label}`");
-        let mut tree = SourceTree::new(self.shared.files.clone());
-        let near = self.near_target(label, package, &mut tree);
-        self.note_dependencies(&tree);
-        if let Ok(Some((why, hint))) = near {
-            return Diagnostic::user(format!("{missing}: {why}")).hint(hint);
-        }
-        let diagnostic = Diagnostic::user(format!(
-            "{missing}: `{}` declares none of that name",
-            package.build_file
-        ));
-        let names = package.targets.keys().map(|name| &**name);
-        nearest::hinted(diagnostic, label.name(), names)
-    }
-
-    /// A reason that the disk tells: the file is there but no target, or it is in another package.
-    fn near_target(
-        &self,
-        label: &Label,
-        package: &Package,
-        tree: &mut SourceTree,
-    ) -> Result<Option<(String, String)>, Diagnostic> {
-        let root = self.shared.repository(&package.id.repo).map_err(|error| *error)?;
-        let directory = root.directory.join(&*package.id.path);
-        for (at, _) in label.name().match_indices('/') {
-            let (above, rest) = (&label.name()[..at], &label.name()[at + 1..]);
-            if tree.build_file(&directory.join(above))?.is_some() {
-                let below = PackageId::new(
-                    package.id.repo.clone(),
-                    &rbz_engine::label::join(&package.id.path, above),
-                );
-                let why = format!("`{}` is a package of its own", below.exec_dir());
-                return Ok(Some((why, format!("write `{}`", below.label(rest)))));
-            }
-        }
-        if tree.is_source(&directory, label.name())? {
-            let why = format!("the file is there, but `{}` does not export it", package.build_file);
-            let hint =
-                format!("add `exports_files([\"{}\"])` to `{}`", label.name(), package.build_file);
-            return Ok(Some((why, hint)));
-        }
-        Ok(None)
-    }
-
     /// The module `label`.
     pub fn module(&self, label: &Label) -> Result<Arc<LoadedModule>, Box<Diagnostic>> {
         self.threads.install(|| self.shared.modules.load(label, None, &self.shared))

@@ -459,3 +459,28 @@ fn a_glob_over_a_link_to_above_ends() {
     std::os::unix::fs::symlink("..", workspace.root().join("a/up")).unwrap();
     assert!(workspace.error("a").contains("the link `up` leads to a directory that it lies in"));
 }
+
+#[test]
+fn a_macro_finds_the_keyword_load_and_joins_selects_with_dicts() {
+    let macros = r#"
+def m(**kwargs):
+    found = [kwargs["load"], kwargs.get("load"), "load" in kwargs, "load" not in kwargs]
+    if found + [kwargs.pop("load"), len(kwargs)] != [1, 1, True, False, 1, 0]:
+        fail(found)
+    plain = {"load": 2}
+    if plain["load"] != 2 or "load" not in plain:
+        fail(plain)
+
+def joined():
+    both = [{"a": "1"} | select({"//x": {}}), select({"//x": {}}) | {"a": "1"}]
+    both += [["1"] + select({"//x": []}), select({"//x": []}) + ["1"]]
+    return [type(one) for one in both] + [str({"a": 1} | {"b": 2})]
+"#;
+    let build = "load(\":m.bzl\", \"joined\", \"m\")\nm(load = 1)\nprint(joined())\n";
+    let workspace = Workspace::new(&[("a/m.bzl", macros), ("a/BUILD", build)]);
+    workspace.package("a").unwrap();
+    assert_eq!(
+        workspace.printed.lock().unwrap().join("\n"),
+        r#"a/BUILD:3:1: ["select", "select", "select", "select", "{\"a\": 1, \"b\": 2}"]"#
+    );
+}

@@ -18,6 +18,7 @@ use starlark::values::list::ListRef;
 use crate::conversion::{from_plain, to_plain};
 use crate::evaluation::Evaluation;
 use crate::function_value::function_ref;
+use crate::limits;
 use crate::value_repr::with_article;
 
 /// The results for whole depset nodes, shared by all targets of a session.
@@ -81,8 +82,7 @@ impl<'v> Mapping<'v> {
             return Ok(Some(value.clone()));
         }
         let argument = from_plain(value, eval.heap());
-        let result = eval
-            .eval_function(self.function, &[argument], &[])
+        let result = limits::call(eval, self.function, &[argument], &[])
             .map_err(|error| error.into_anyhow())?;
         if result.is_none() {
             return Ok(None);

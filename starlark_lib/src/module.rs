@@ -14,8 +14,10 @@ use starlark::eval::{Evaluator, FileLoader};
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{AstStmt, StmtP};
 
+use crate::definitions;
 use crate::dialect::{self, FileKind};
 use crate::evaluation::{Evaluation, ModuleStage, Stage};
+use crate::limits;
 use crate::loader::Shared;
 use crate::nearest;
 use crate::source_tree::SourceTree;
@@ -215,19 +217,19 @@ impl Modules {
         let Some(ast) = ast else {
             return Err(Box::new(Diagnostic::internal(format!("`{label}` is evaluated twice"))));
         };
-        let evaluation = Evaluation {
-            session: shared.session.clone(),
-            stage: Stage::Module(ModuleStage { label: label.clone(), fingerprint }),
-        };
+        let shown = rbz_engine::label::join(&label.package().exec_dir(), label.name());
+        let stage = Stage::Module(ModuleStage { label: label.clone(), fingerprint });
+        let evaluation = Evaluation::new(shared.session.clone(), stage);
         let globals = shared.globals(&label.package().repo)?;
         let (frozen, names) = Module::with_temp_heap(|module| {
             {
                 let mut eval = Evaluator::new(&module);
                 eval.extra = Some(&evaluation);
                 eval.set_loader(&loaded);
-                dialect::limit(&mut eval);
-                eval.eval_module(ast, globals.of(FileKind::Bzl))
-                    .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Bzl)))?;
+                limits::run(&mut eval, FileKind::Bzl, |eval| {
+                    eval.eval_module(ast, globals.of(FileKind::Bzl))
+                })
+                .map_err(|error| starlark_error::in_file(error, &shown))?;
             }
             // A frozen module no longer tells its private names.
             let names = module.names_and_visibilities().map(|(name, _)| name.as_str().to_owned());
@@ -335,6 +337,7 @@ fn parse(label: &Label, shared: &Shared) -> Result<ParsedFile, Diagnostic> {
     shared.session.add_file(&shown, label);
     let ast = dialect::parse(&shown, text, FileKind::Bzl).map_err(|error| *error)?;
     let loads = load_statements(&ast, label, shared)?;
+    definitions::check(&ast)?;
     let dependencies = tree.dependencies().to_vec();
     Ok(ParsedFile { ast: Mutex::new(Some(ast)), loads, digest, dependencies })
 }

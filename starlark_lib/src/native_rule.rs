@@ -83,8 +83,8 @@ fn make_schema(rule: NativeRule) -> RuleSchema {
         implicit_outputs: vec![],
         analysis_test: false,
         doc: rule.doc().into(),
-        // The behaviour of native rules changes only with the program, whose version is part of
-        // every saved unit's key.
+        // What native rules do changes only with the program, and nothing that is saved outlives
+        // that.
         fingerprint: Fingerprint::of(format!("native rule {}", rule.name())),
     }
 }

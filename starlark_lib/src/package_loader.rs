@@ -13,6 +13,7 @@ use starlark::eval::Evaluator;
 
 use crate::dialect::{self, FileKind};
 use crate::evaluation::{Evaluation, Stage};
+use crate::limits;
 use crate::loader::Shared;
 use crate::module::load_statements;
 use crate::package::Package;
@@ -67,20 +68,16 @@ fn evaluate(
     let directory = root.directory.join(&*id.path);
     let builder =
         PackageBuilder::new(id.clone(), &shown, directory, tree, shared.ignored(&id.repo)?);
-    let evaluation = Evaluation {
-        session: shared.session.clone(),
-        stage: Stage::Package(Box::new(builder.into())),
-    };
+    let stage = Stage::Package(Box::new(builder.into()));
+    let evaluation = Evaluation::new(shared.session.clone(), stage);
     let globals = shared.globals(&id.repo)?;
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         eval.extra = Some(&evaluation);
         eval.set_loader(&loaded);
-        dialect::limit(&mut eval);
-        eval.eval_module(ast, globals.of(FileKind::Build)).map(|_| ()).map_err(|error| {
-            let diagnostic = starlark_error::diagnostic(error, FileKind::Build);
-            Box::new(starlark_error::with_loop(diagnostic, &shown, &text, FileKind::Build))
-        })
+        let globals = globals.of(FileKind::Build);
+        limits::run(&mut eval, FileKind::Build, |eval| eval.eval_module(ast, globals).map(|_| ()))
+            .map_err(|error| starlark_error::in_file(error, &shown))
     })?;
     let Stage::Package(builder) = evaluation.stage else {
         return Err(Box::new(Diagnostic::internal("the stage of an evaluation changed")));

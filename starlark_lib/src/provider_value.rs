@@ -28,6 +28,7 @@ use crate::attr_functions::ProviderName;
 use crate::builtin_providers::Builtin;
 use crate::conversion::{from_plain, to_plain};
 use crate::evaluation::Evaluation;
+use crate::limits;
 use crate::nearest::hinted;
 use crate::value_repr::write_instance;
 
@@ -122,7 +123,7 @@ where
             let named = args.names_map()?;
             let named: Vec<(&str, Value)> =
                 named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            let made = eval.eval_function(init.to_value(), &positional, &named)?;
+            let made = limits::call(eval, init.to_value(), &positional, &named)?;
             let dict = DictRef::from_value(made).ok_or_else(|| {
                 user(format!(
                     "`init` of the provider `{}` must return a dict, not a {}",

@@ -182,8 +182,8 @@ struct Marker {
     dependencies: Vec<Dependency>,
 }
 
-/// To be changed when repositories are made in another way.
-const FORMAT: &str = "repository 1";
+/// The way in which repositories are made.
+const FORMAT: &str = concat!("rbz repository ", env!("RBZ_CODE"));
 
 fn make(
     declaration: &RepositoryDeclaration,

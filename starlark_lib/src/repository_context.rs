@@ -18,9 +18,10 @@ use starlark::values::{
 };
 
 use crate::attr::{AttrDefault, AttrValue};
-use crate::dialect::{self, FileKind};
+use crate::dialect::FileKind;
 use crate::evaluation::{Evaluation, Stage};
 use crate::label_value::StarlarkLabel;
+use crate::limits;
 use crate::loader::Shared;
 use crate::path_value::StarlarkPath;
 use crate::repository_declaration::RepositoryDeclaration;
@@ -28,7 +29,6 @@ use crate::repository_methods::repository_methods;
 use crate::repository_rule::FrozenStarlarkRepositoryRule;
 use crate::rule::RuleRef;
 use crate::source_tree::SourceTree;
-use crate::starlark_error;
 
 /// A repository that is being made.
 pub struct RepositoryStage {
@@ -218,22 +218,20 @@ pub fn run(
     for variable in &value.schema.environ {
         stage.variable(variable);
     }
-    let evaluation =
-        Evaluation { session: shared.session.clone(), stage: Stage::Repository(stage.clone()) };
+    let evaluation = Evaluation::new(shared.session.clone(), Stage::Repository(stage.clone()));
     let implementation = value.implementation;
     let implementation = owned.map(|_| implementation);
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         eval.extra = Some(&evaluation);
-        dialect::limit(&mut eval);
         // SAFETY: the value is used only while this module lives, whose heap now refers to the
         // heap of the value.
         let function =
             unsafe { implementation.owned_frozen_value(module.frozen_heap()) }.to_value();
         let context = module.heap().alloc(RepositoryContext(stage.clone()));
-        eval.eval_function(function, &[context], &[])
-            .map(|_| ())
-            .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Bzl)))
+        limits::run(&mut eval, FileKind::Bzl, |eval| {
+            eval.eval_function(function, &[context], &[]).map(|_| ())
+        })
     })?;
     let dependencies = stage.tree().dependencies().to_vec();
     // What lies in the repository is made by the rule: it does not depend on it.

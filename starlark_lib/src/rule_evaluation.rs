@@ -18,13 +18,13 @@ use crate::builtin_providers::{Builtin, DefaultInfo, FilesToRun};
 use crate::configured_target::ConfiguredTarget;
 use crate::ctx::CtxValue;
 use crate::dialect::FileKind;
+use crate::limits;
 use crate::loader::Loader;
 use crate::native_targets::fingerprint;
 use crate::package::Target;
 use crate::provider_value::ProviderInstanceValue;
 use crate::rule_context::RuleContext;
 use crate::rule_value::FrozenStarlarkRule;
-use crate::starlark_error;
 use crate::transitions::with_evaluator;
 use crate::value_repr::with_article;
 
@@ -62,9 +62,9 @@ fn run(
             Box::new(Diagnostic::internal(format!("`{}` is no rule", context.schema.rule)))
         })?;
         let ctx = heap.alloc(CtxValue(context.clone()));
-        let result = eval
-            .eval_function(rule.implementation.to_value(), &[ctx], &[])
-            .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Bzl)))?;
+        let result = limits::run(eval, FileKind::Bzl, |eval| {
+            eval.eval_function(rule.implementation.to_value(), &[ctx], &[])
+        })?;
         returned(context, result)
     })
 }

@@ -23,8 +23,8 @@ use crate::package_builder::glob_fingerprint;
 use crate::package_loader::LoadedPackage;
 use crate::source_tree::SourceTree;
 
-/// The form of the records and the meaning of BUILD files; to be changed when either is.
-const FORMAT: &str = concat!("rbz packages 1 ", env!("CARGO_PKG_VERSION"));
+/// The form of the records and the meaning of BUILD files: both are the program's.
+const FORMAT: &str = concat!("rbz packages ", env!("RBZ_CODE"));
 
 /// A package as it was evaluated.
 #[derive(Serialize, Deserialize)]

@@ -23,8 +23,8 @@ use crate::dependency_graph::{Node, ResolvedKind, ResolvedTarget};
 use crate::package::TargetKind;
 use crate::rule_context::Shell;
 
-/// Changes when the meaning of what is saved does; the version of the program goes with it.
-const FORMAT: &str = concat!("rbz configured targets 2 ", env!("CARGO_PKG_VERSION"));
+/// The form of the records and the meaning of rules: both are the program's.
+const FORMAT: &str = concat!("rbz configured targets ", env!("RBZ_CODE"));
 
 /// Identifies what a rule could see, but for the configuration's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

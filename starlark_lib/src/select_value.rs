@@ -116,33 +116,6 @@ where
     }
 }
 
-/// The name of the function that stands for `|` in BUILD files; no user can write it.
-pub const OR_FUNCTION: &str = "a | b";
-
-/// The operator `|` with a `select` on either side.
-#[starlark_module]
-fn or_function(builder: &mut GlobalsBuilder) {
-    fn or<'v>(
-        #[starlark(require = pos)] left: Value<'v>,
-        #[starlark(require = pos)] right: Value<'v>,
-        heap: Heap<'v>,
-    ) -> starlark::Result<Value<'v>> {
-        match StarlarkSelect::from_value(right) {
-            Some(_) => Ok(concatenate(left, right, heap)),
-            None => left.bit_or(right, heap),
-        }
-    }
-}
-
-/// Adds the operator to the globals of BUILD files.
-pub fn add_or_function(builder: &mut GlobalsBuilder) {
-    let globals = GlobalsBuilder::new().with(or_function).build();
-    if let Some((_, function)) = globals.iter().next() {
-        builder.frozen_heap().add_reference(globals.heap());
-        builder.set(OR_FUNCTION, function);
-    }
-}
-
 /// `select()`.
 #[starlark_module]
 pub fn select_functions(builder: &mut GlobalsBuilder) {

@@ -3,6 +3,8 @@
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use starlark::ErrorKind;
 use starlark::codemap::{FileSpan, Span};
+use starlark::errors::Frame as CallFrame;
+use starlark::eval::CallStack;
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstExpr, AstStmt, ExprP};
 
@@ -31,7 +33,7 @@ pub fn place(span: &FileSpan) -> Place {
 }
 
 /// The text of the line where `span` begins.
-fn source_line(span: &FileSpan) -> String {
+pub fn source_line(span: &FileSpan) -> String {
     dialect::real_text(span.file.source_line_at_pos(span.span.begin()))
 }
 
@@ -64,11 +66,17 @@ fn located(error: starlark::Error, kind: FileKind) -> Diagnostic {
         diagnostic.place = Some(place(&at));
         diagnostic.source = Some(source_line(&at));
     }
+    diagnostic.trace.extend(trace(frames, span.as_ref()));
+    diagnostic
+}
+
+/// The calls on the way to `span`, outermost first.
+fn trace(frames: Vec<CallFrame>, span: Option<&FileSpan>) -> Vec<Frame> {
     let mut within = "the top level".to_owned();
     let mut calls = Vec::new();
     for frame in frames {
         if let Some(location) = &frame.location
-            && span.as_ref() != Some(location)
+            && span != Some(location)
         {
             calls.push(Frame {
                 place: Some(place(location)),
@@ -83,43 +91,25 @@ fn located(error: starlark::Error, kind: FileKind) -> Diagnostic {
         let gap = Frame { place: None, what: format!("… {hidden} more calls …"), source: None };
         calls.splice(SHOWN_CALLS..SHOWN_CALLS + hidden, [gap]);
     }
-    diagnostic.trace.extend(calls);
+    calls
+}
+
+/// An error without a place of its own, at the calls that were active.
+pub fn at_calls(mut diagnostic: Diagnostic, calls: CallStack) -> Diagnostic {
+    let frames = calls.into_frames();
+    let span = frames.iter().rev().find_map(|frame| frame.location.clone());
+    if let Some(span) = &span {
+        diagnostic.place = Some(place(span));
+        diagnostic.source = Some(source_line(span));
+    }
+    diagnostic.trace.extend(trace(frames, span.as_ref()));
     diagnostic
 }
 
-/// The error of a file whose evaluation took too long, at its loop if it has only one.
-pub fn with_loop(mut diagnostic: Diagnostic, file: &str, text: &str, kind: FileKind) -> Diagnostic {
-    if diagnostic.place.is_some() {
-        return diagnostic;
-    }
-    let mut loops = Vec::new();
-    if let Ok(ast) = dialect::parse(file, text, kind) {
-        let mut spans = Vec::new();
-        ast.statement().node.visit_expr(|expr| loops_in(expr, &mut spans));
-        loops.extend(spans.into_iter().map(|span| ast.file_span(span)));
-    }
-    match loops.as_slice() {
-        [one] => {
-            diagnostic.place = Some(place(one));
-            diagnostic.source = Some(source_line(one));
-        }
-        many => {
-            diagnostic.place = Some(Place { file: file.to_owned(), line: 1, column: 1 });
-            diagnostic.trace.extend(many.iter().take(SHOWN_CALLS).map(|span| Frame {
-                place: Some(place(span)),
-                what: "a loop is here".to_owned(),
-                source: Some(source_line(span)),
-            }));
-        }
-    }
-    diagnostic
-}
-
-fn loops_in(expr: &AstExpr, to: &mut Vec<Span>) {
-    if matches!(expr.node, ExprP::ListComprehension(..) | ExprP::DictComprehension(..)) {
-        to.push(expr.span);
-    }
-    expr.node.visit_expr(|inner| loops_in(inner, to));
+/// An error of a file. If it has no place, it begins with the file.
+pub fn in_file(mut error: Box<Diagnostic>, file: &str) -> Box<Diagnostic> {
+    error.place.get_or_insert_with(|| Place { file: file.to_owned(), line: 1, column: 1 });
+    error
 }
 
 /// Message, class and hints; and the keyword argument that it is about.
@@ -162,13 +152,6 @@ fn kernel(kind: ErrorKind, file: FileKind) -> (Diagnostic, Option<String>) {
 /// What the Starlark interpreter says, in our style and with advice where its words lack it.
 fn language_error(text: &str, file: FileKind) -> Diagnostic {
     let text = text.trim();
-    if text.starts_with("Execution duration limit") {
-        return Diagnostic::user("the evaluation takes too long: it looks like an endless loop")
-            .hint("a BUILD file only declares; work belongs in actions");
-    }
-    if text.starts_with("Heap memory limit") {
-        return Diagnostic::user("the evaluation takes too much memory");
-    }
     let dialect = match file {
         FileKind::Bzl => "a .bzl file",
         FileKind::Build => "a BUILD file",

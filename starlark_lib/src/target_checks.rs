@@ -9,6 +9,7 @@ use crate::builtin_providers::Builtin;
 use crate::configured_target::ConfiguredTarget;
 use crate::dependency_graph::{DependencyGraph, Edge, Node, ResolvedKind, ResolvedTarget};
 use crate::loader::Loader;
+use crate::mention;
 use crate::package::{PackageGroup, Target, TargetKind, Visibility, VisibilityRule};
 use crate::rule::{NativeRule, RuleRef, RuleSchema};
 
@@ -40,14 +41,19 @@ pub fn check_declarations(
                 "set `testonly = True` on `{}`, or depend on something else",
                 node.label
             ));
-            return Err(placed(error, resolved));
+            return Err(placed(error, loader, resolved, edge));
         }
     }
     Ok(())
 }
 
-fn placed(error: Diagnostic, resolved: &ResolvedTarget) -> Box<Diagnostic> {
-    Box::new(error.at(resolved.target.place.clone()))
+fn placed(
+    error: Diagnostic,
+    loader: &Loader,
+    resolved: &ResolvedTarget,
+    edge: &Edge,
+) -> Box<Diagnostic> {
+    Box::new(mention::placed(error, loader, &resolved.target, &edge.attribute, &edge.label))
 }
 
 fn is_testonly(loader: &Loader, resolved: &ResolvedTarget) -> bool {
@@ -115,7 +121,7 @@ fn check_visibility(
             shown.place
         ),
     });
-    Err(placed(error, resolved))
+    Err(placed(error, loader, resolved, edge))
 }
 
 fn pkg(package: &PackageId) -> String {
@@ -202,6 +208,7 @@ fn group_has(
 /// Checks that every dependency is what its attribute asks for.
 pub fn check_dependencies(
     graph: &DependencyGraph,
+    loader: &Loader,
     node: &Node,
     resolved: &ResolvedTarget,
     schema: &RuleSchema,
@@ -224,7 +231,7 @@ pub fn check_dependencies(
                 "in the attribute `{}` of `{}`: {}",
                 edge.attribute, node.label, error.message
             );
-            placed(Diagnostic { message, ..error }, resolved)
+            placed(Diagnostic { message, ..error }, loader, resolved, edge)
         })?;
     }
     Ok(())

@@ -21,12 +21,12 @@ use crate::build_settings::{check_value, default_value, setting_of};
 use crate::configuration::{COMMAND_LINE_OPTION, Configuration, OptionName, check_native};
 use crate::conversion::{from_plain, to_plain};
 use crate::ctx::plain_attribute;
-use crate::dialect::{self, FileKind};
+use crate::dialect::FileKind;
 use crate::evaluation::{AnalysisStage, Evaluation, Stage};
+use crate::limits;
 use crate::loader::Loader;
 use crate::package::Target;
 use crate::rule_context::ResolvedAttributes;
-use crate::starlark_error;
 use crate::transition_value::FrozenTransitionValue;
 
 /// Evaluates transitions, each once for what it reads.
@@ -41,20 +41,13 @@ pub fn with_evaluator<R>(
     label: &Label,
     body: impl for<'v, 'a, 'e> FnOnce(&mut Evaluator<'v, 'a, 'e>) -> R,
 ) -> R {
-    let evaluation = Evaluation {
-        session: loader.session().clone(),
-        stage: Stage::Analysis(AnalysisStage { label: label.clone() }),
-    };
+    let stage = Stage::Analysis(AnalysisStage { label: label.clone() });
+    let evaluation = Evaluation::new(loader.session().clone(), stage);
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         eval.extra = Some(&evaluation);
-        dialect::limit(&mut eval);
         body(&mut eval)
     })
-}
-
-fn starlark_diagnostic(error: starlark::Error) -> Box<Diagnostic> {
-    Box::new(starlark_error::diagnostic(error, FileKind::Bzl))
 }
 
 impl Transitions {
@@ -119,9 +112,9 @@ impl Transitions {
                     .collect::<Vec<(&str, Value)>>(),
             ));
             let implementation = frozen.implementation.to_value();
-            let result = eval
-                .eval_function(implementation, &[settings, attr], &[])
-                .map_err(starlark_diagnostic)?;
+            let result = limits::run(eval, FileKind::Bzl, |eval| {
+                eval.eval_function(implementation, &[settings, attr], &[])
+            })?;
             let name = &transition.name;
             let error = |what: String| {
                 Box::new(Diagnostic::user(format!("the transition `{name}` {what}")))
@@ -241,7 +234,8 @@ impl Transitions {
                 };
                 named.push((key, from_plain(&plain_attribute(attribute), heap)));
             }
-            let result = eval.eval_function(value, &[], &named).map_err(starlark_diagnostic)?;
+            let result =
+                limits::run(eval, FileKind::Bzl, |eval| eval.eval_function(value, &[], &named))?;
             if result.is_none() {
                 return Ok(AttrValue::None);
             }

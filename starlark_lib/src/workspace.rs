@@ -13,6 +13,7 @@ use starlark::syntax::ast::StmtP;
 
 use crate::dialect::{self, FileKind};
 use crate::evaluation::{Evaluation, Stage};
+use crate::limits;
 use crate::loader::Shared;
 use crate::module::{LoadedFiles, load_statements};
 use crate::source_tree::SourceTree;
@@ -56,25 +57,22 @@ pub fn evaluate(shared: &Shared) -> Result<Vec<Dependency>, Box<Diagnostic>> {
     shared.session.add_file(name, &label);
     let whole = dialect::parse(name, text, FileKind::Workspace)?;
     let parts = parts(&whole, text);
-    let evaluation = Evaluation {
-        session: shared.session.clone(),
-        stage: Stage::Workspace(shared.declared.clone()),
-    };
+    let stage = Stage::Workspace(shared.declared.clone());
+    let evaluation = Evaluation::new(shared.session.clone(), stage);
     let loader = PartLoader::default();
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         eval.extra = Some(&evaluation);
         eval.set_loader(&loader);
-        dialect::limit(&mut eval);
         for part in parts {
             let ast = dialect::parse(name, &part, FileKind::Workspace)?;
             let loads = load_statements(&ast, &label, shared)?;
             let loaded = shared.modules.loaded_by(&loads, shared)?;
             loader.0.lock().unwrap_or_else(|poison| poison.into_inner()).push(loaded);
             // WORKSPACE sees the language alone: the prelude may need what it declares.
-            eval.eval_module(ast, shared.language().of(FileKind::Workspace)).map_err(|error| {
-                Box::new(starlark_error::diagnostic(error, FileKind::Workspace))
-            })?;
+            let globals = shared.language().of(FileKind::Workspace);
+            limits::run(&mut eval, FileKind::Workspace, |eval| eval.eval_module(ast, globals))
+                .map_err(|error| starlark_error::in_file(error, name))?;
             shared.declared.next_part();
         }
         Ok::<(), Box<Diagnostic>>(())
@@ -131,20 +129,17 @@ pub fn declare_defaults(shared: &Shared) -> Result<(), Box<Diagnostic>> {
     let function = loaded.frozen.get(function).map_err(|_| {
         Box::new(Diagnostic::internal(format!("`{label}` has no function `{function}`")))
     })?;
-    let evaluation = Evaluation {
-        session: shared.session.clone(),
-        stage: Stage::Workspace(shared.declared.clone()),
-    };
+    let stage = Stage::Workspace(shared.declared.clone());
+    let evaluation = Evaluation::new(shared.session.clone(), stage);
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         eval.extra = Some(&evaluation);
-        dialect::limit(&mut eval);
         // SAFETY: the value is used only while this module lives, whose heap now refers to the
         // heap of the value.
         let function = unsafe { function.owned_frozen_value(module.frozen_heap()) }.to_value();
-        eval.eval_function(function, &[], &[])
-            .map(|_| ())
-            .map_err(|error| Box::new(starlark_error::diagnostic(error, FileKind::Bzl)))
+        limits::run(&mut eval, FileKind::Bzl, |eval| {
+            eval.eval_function(function, &[], &[]).map(|_| ())
+        })
     })
 }
 

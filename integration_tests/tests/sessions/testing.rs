@@ -218,3 +218,22 @@ lisp_test(name = "false", srcs = ["t.lisp"], expression = "(tests:good)")
     let log = ws.read("rbz-testlogs/false/test.log");
     assert_eq!(log, "the expression is false: (TESTS:GOOD)\n");
 }
+
+#[test]
+fn a_suite_without_tests_has_those_of_its_package_with_its_tags() {
+    let test = |name: &str, tags: &str| {
+        format!("sh_test(name = \"{name}\", srcs = [\"t.sh\"], tags = [{tags}])\n")
+    };
+    let build = [
+        test("quick", "\"fast\""),
+        test("lazy", "\"slow\""),
+        test("asked_for", "\"fast\", \"manual\""),
+        "test_suite(name = \"fast\", tags = [\"fast\"])\n".to_owned(),
+        "test_suite(name = \"not_fast\", tags = [\"-fast\"])\n".to_owned(),
+    ];
+    let ws = build_file(&build.concat()).file("t.sh", "#!/bin/bash\n").build();
+    let outcome = ws.rbz("test //:fast").run();
+    outcome.shows("//:quick").shows("Executed 1 out of 1 test");
+    let outcome = ws.rbz("test //:not_fast").run();
+    outcome.shows("//:lazy").shows("Executed 1 out of 1 test");
+}

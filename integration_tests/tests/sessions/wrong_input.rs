@@ -68,6 +68,24 @@ fn a_file_that_is_missing() {
 }
 
 #[test]
+fn a_file_that_is_missing_but_is_elsewhere_or_written_otherwise() {
+    let ws = workspace()
+        .file("a/BUILD", "lisp_library(name = \"a\", srcs = [\"readme.lisp\"])\n")
+        .file("a/README.lisp", "")
+        .file("b/BUILD", "lisp_library(name = \"b\", srcs = [\"shared-words.lisp\"])\n")
+        .file("b/sub/shared-words.lisp", "")
+        .file("c/BUILD", "lisp_library(name = \"c\", srcs = [\"README.lisp\"])\n")
+        .build();
+    let meant = |target: &str, hint: &str| {
+        let outcome = ws.rbz(&format!("build {target}")).exit_code(1).run();
+        outcome.stderr_has("BUILD:1:34: there is no file").stderr_has(hint);
+    };
+    meant("//a", "hint: did you mean `README.lisp`? Capital letters count");
+    meant("//b", "hint: did you mean `sub/shared-words.lisp`?");
+    meant("//c", "hint: did you mean `//a:README.lisp`?");
+}
+
+#[test]
 fn a_target_that_is_missing() {
     let ws = build_file(
         "lisp_library(name = \"wrods\")\nlisp_library(name = \"a\", deps = [\":words\"])\n",
@@ -329,6 +347,20 @@ fn a_loop_that_never_ends_in_a_macro() {
     let ws = build_file("load(\":m.bzl\", \"m\")\nm()\n")
         .file("m.bzl", "def m():\n    for i in range(1000000000):\n        for j in range(1000000000):\n            pass\n")
         .build();
+    assert_snapshot!(ws.rbz("build //...").exit_code(1).run().golden_errors());
+}
+
+#[test]
+fn a_string_that_grows_without_end() {
+    let ws = build_file("load(\":m.bzl\", \"m\")\nm()\n")
+        .file("m.bzl", "def m():\n    s = \"x\"\n    for _ in range(100):\n        s += s\n")
+        .build();
+    assert_snapshot!(ws.rbz("build //...").exit_code(1).run().golden_errors());
+}
+
+#[test]
+fn a_global_of_a_bzl_file_that_is_set_twice() {
+    let ws = build_file("load(\":m.bzl\", \"x\")\n").file("m.bzl", "x = 1\nx = 2\n").build();
     assert_snapshot!(ws.rbz("build //...").exit_code(1).run().golden_errors());
 }
 

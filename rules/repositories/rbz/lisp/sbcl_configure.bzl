@@ -87,7 +87,7 @@ def _list(items):
 def _sbcl_configure_impl(ctx):
     program, looked = _find_program(ctx)
     if not program:
-        _missing(ctx, "no SBCL was found; looked at: %s. Install one (on Debian: apt-get install sbcl), or name it in WORKSPACE: load(\"@rbz//lisp:sbcl_configure.bzl\", \"sbcl_configure\"), sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")" % "; ".join(looked))
+        _missing(ctx, "no SBCL was found; looked at: %s\nhint: install one (on Debian: apt-get install sbcl), or name it in WORKSPACE: load(\"@rbz//lisp:sbcl_configure.bzl\", \"sbcl_configure\"), sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")" % "; ".join(looked))
         return
     home, looked = _find_home(ctx, program)
     if not home:
