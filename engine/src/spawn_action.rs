@@ -227,8 +227,9 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// A runfiles tree is seen as a directory of the files themselves; what it has of the machine
-    /// is seen where it is.
+    /// A runfiles tree is seen as a directory of the files themselves. They are at their own exec
+    /// paths as well: many a program looks for its data beside its source. What it has of the
+    /// machine is seen where it is.
     fn stage_runfiles(
         &self,
         action: &Action,
@@ -251,6 +252,7 @@ impl Executor<'_> {
                 return Err(self.no_input(action, &artifact));
             };
             self.stage_at(action, &artifact, &join(tree.exec_path(), &path), &value, to)?;
+            self.stage_at(action, &artifact, artifact.exec_path(), &value, to)?;
         }
         Ok(())
     }

@@ -237,3 +237,19 @@ fn a_suite_without_tests_has_those_of_its_package_with_its_tags() {
     let outcome = ws.rbz("test //:not_fast").run();
     outcome.shows("//:lazy").shows("Executed 1 out of 1 test");
 }
+
+#[test]
+fn a_test_finds_its_data_beside_its_source_as_under_asdf() {
+    let ws = build_file(
+        "lisp_test(\n    name = \"t\",\n    srcs = [\"src/t.lisp\"],\n    data = [\"src/table.txt\"],\n    \
+         expression = \"(and (probe-file (beside \\\"table.txt\\\")) (null (probe-file (beside \\\"other.txt\\\"))))\",\n)\n",
+    )
+    .file(
+        "src/t.lisp",
+        "(defun beside (name)\n  (merge-pathnames name #.(or *compile-file-truename* *load-truename*)))\n",
+    )
+    .file("src/table.txt", "data\n")
+    .file("src/other.txt", "not declared\n")
+    .build();
+    ws.rbz("test //:t").run();
+}
