@@ -74,6 +74,8 @@ pub enum RawCommand {
     Tool(PlainArguments),
     /// Shows the version
     Version(PlainArguments),
+    /// Shows a script for completion in a shell: `bash`, `fish` or `zsh`
+    Completion(PlainArguments),
     /// Makes a workspace of the current directory
     Init(PlainArguments),
 }
@@ -90,6 +92,7 @@ impl RawCommand {
             RawCommand::Help(_) => "help",
             RawCommand::Tool(_) => "tool",
             RawCommand::Version(_) => "version",
+            RawCommand::Completion(_) => "completion",
             RawCommand::Init(_) => "init",
         }
     }
@@ -197,6 +200,9 @@ pub struct BuildOptions {
     /// Defines a variable for rules and `config_setting`; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub define: Vec<String>,
+    /// Sets or passes on a variable for actions that ask for the shell's environment, as a genrule does; may be repeated
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub action_env: Vec<String>,
     /// Turns a feature of toolchains on, or with `-NAME` off; may be repeated
     #[arg(long, value_name = "NAME")]
     pub features: Vec<String>,
@@ -209,6 +215,12 @@ pub struct BuildOptions {
     /// Text that stands in the workspace's status as BUILD_EMBED_LABEL, such as a release
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub embed_label: String,
+    /// Takes this directory for the repository, whatever WORKSPACE says; may be repeated
+    #[arg(long, value_name = "NAME=DIR")]
+    pub override_repository: Vec<String>,
+    /// Builds targets only if they have one of these tags; `-TAG` leaves out those that have it
+    #[arg(long, value_name = "TAG,…", value_delimiter = ',')]
+    pub build_tag_filters: Vec<String>,
     /// Directory of the disk cache; default: `cache` in the output user root
     #[arg(long, value_name = "DIR")]
     pub disk_cache: Option<PathBuf>,
@@ -243,6 +255,9 @@ pub struct BuildOptions {
     /// Writes what happens to this file, one JSON object to a line
     #[arg(long, value_name = "FILE")]
     pub build_event_json_file: Option<PathBuf>,
+    /// Writes when which action ran to this file, as a trace that ui.perfetto.dev and chrome://tracing show
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
 }
 
 /// Options for tests.
@@ -269,12 +284,12 @@ pub struct TestOptions {
     /// Seconds that a test may take; four numbers for short, moderate, long and eternal; -1: default
     #[arg(long, value_name = "SECONDS")]
     pub test_timeout: Option<String>,
-    /// How often each test runs
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub runs_per_test: String,
-    /// How often a test that fails is tried; `default`: three times if it is marked flaky
-    #[arg(long, default_value = "default", value_name = "N")]
-    pub flaky_test_attempts: String,
+    /// How often each test runs, or those whose label REGEX matches; may be repeated
+    #[arg(long, default_value = "1", value_name = "[REGEX@]N")]
+    pub runs_per_test: Vec<String>,
+    /// How often a test that fails is tried, or those whose label REGEX matches; `default`: three times if it is marked flaky; may be repeated
+    #[arg(long, default_value = "default", value_name = "[REGEX@]N")]
+    pub flaky_test_attempts: Vec<String>,
     /// Whether a result that is known is used again; `auto`: unless it was a failure
     #[arg(long, short = 't', default_value = "auto", value_name = "yes|no|auto", value_enum,
           num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
@@ -294,8 +309,8 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 9] =
-    ["build", "clean", "help", "info", "init", "run", "test", "tool", "version"];
+pub const COMMANDS: [&str; 10] =
+    ["build", "clean", "completion", "help", "info", "init", "run", "test", "tool", "version"];
 
 /// An option as rc files, suggestions and the reading of command lines need it.
 #[derive(Clone, Debug, PartialEq, Eq)]

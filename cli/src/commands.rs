@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod clean;
+pub mod completion;
 pub mod help;
 pub mod info;
 pub mod init;

@@ -83,6 +83,11 @@ fn to_json(event: &Event, plan: Option<&Plan>) -> Value {
             "target": failure.owner.to_string(),
             "cause": format!("{:?}", failure.cause),
         }),
+        Event::TestWrote { action, text } => json!({
+            "event": "test_wrote",
+            "target": plan.map(|plan| plan.action(*action).owner.to_string()),
+            "text": String::from_utf8_lossy(text),
+        }),
         Event::TestFinished(summary) => json!({
             "event": "test_finished",
             "target": summary.label.to_string(),

@@ -12,6 +12,8 @@ mod environment;
 mod event_log;
 mod invocation;
 mod option_reader;
+mod per_test;
+mod profile;
 mod progress;
 mod rc_file;
 mod removal;
@@ -93,6 +95,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         RawCommand::Help(arguments)
         | RawCommand::Tool(arguments)
         | RawCommand::Version(arguments)
+        | RawCommand::Completion(arguments)
         | RawCommand::Init(arguments) => &arguments.display,
     }
 }
@@ -113,6 +116,9 @@ fn execute(
     }
     match &invocation.command {
         RawCommand::Version(_) => write_data(&commands::version::text())?,
+        RawCommand::Completion(arguments) => {
+            write_data(&commands::completion::script(&arguments.residue)?)?;
+        }
         RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
         RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue)?,
         RawCommand::Init(arguments) => {

@@ -51,7 +51,10 @@ impl Progress {
                     self.running.remove(place);
                 }
             }
-            Event::Printed { .. } | Event::Warning(_) | Event::TestFinished(_) => {}
+            Event::Printed { .. }
+            | Event::Warning(_)
+            | Event::TestWrote { .. }
+            | Event::TestFinished(_) => {}
         }
     }
 

@@ -12,11 +12,13 @@ use rbz_engine::event::{ActionOutput, Event, EventSink, TestStatus, TestSummary}
 use rbz_engine::failure::{ActionFailure, FailureCause};
 use rbz_engine::plan::{ActionId, Plan};
 
+use crate::command_error::CommandError;
 use crate::console::{Console, Severity};
 use crate::diagnostics::{Detail, render_failure, render_repetition};
 use crate::event_log::EventLog;
+use crate::profile::Profile;
 use crate::progress::Progress;
-use crate::request::TestOutput;
+use crate::request::{BuildRequest, TestOutput};
 use crate::test_report;
 
 /// How often the lines on a terminal are redrawn at most.
@@ -33,6 +35,22 @@ pub struct ReportOptions {
     pub verbose_failures: bool,
     /// Which logs of tests.
     pub test_output: TestOutput,
+}
+
+/// The files that events are written to.
+#[derive(Debug)]
+pub struct Records {
+    log: Option<EventLog>,
+    profile: Option<Profile>,
+}
+
+impl Records {
+    /// Those that `request` asks for.
+    pub fn create(request: &BuildRequest) -> Result<Records, CommandError> {
+        let log = request.event_log.as_deref().map(EventLog::create).transpose()?;
+        let profile = request.profile.as_deref().map(Profile::create).transpose()?;
+        Ok(Records { log, profile })
+    }
 }
 
 enum Message {
@@ -69,14 +87,15 @@ impl ReporterSink {
 }
 
 impl Reporter {
-    /// Begins to show events on `console`, and to write them to `log`.
-    pub fn start(console: Console, log: Option<EventLog>, options: ReportOptions) -> Reporter {
+    /// Begins to show events on `console`, and to write them to `records`.
+    pub fn start(console: Console, records: Records, options: ReportOptions) -> Reporter {
         let (sender, receiver) = unbounded();
         let thread = std::thread::spawn(move || {
             let mut display = LiveDisplay {
                 console,
-                log,
+                records,
                 options,
+                streamed: None,
                 progress: Progress::default(),
                 begin: Instant::now(),
                 plan: None,
@@ -85,6 +104,7 @@ impl Reporter {
                 failures: HashMap::new(),
             };
             display.run(&receiver);
+            display.close_records();
             display.console
         });
         Reporter { sender, thread }
@@ -112,8 +132,9 @@ impl Reporter {
 
 struct LiveDisplay {
     console: Console,
-    log: Option<EventLog>,
+    records: Records,
     options: ReportOptions,
+    streamed: Option<Streamed>,
     progress: Progress,
     begin: Instant,
     plan: Option<(Arc<Plan>, PathBuf)>,
@@ -123,13 +144,20 @@ struct LiveDisplay {
     failures: HashMap<[Arc<[u8]>; 2], Arc<str>>,
 }
 
+/// A test whose output is shown while it runs.
+struct Streamed {
+    action: ActionId,
+    /// A line that is not yet complete.
+    rest: Vec<u8>,
+}
+
 impl LiveDisplay {
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
             match messages.recv_timeout(REDRAW) {
                 Ok(Message::Event(event)) => {
                     self.progress.apply(&event, self.begin.elapsed());
-                    self.write_log(&event);
+                    self.record(&event);
                     self.show(event);
                 }
                 Ok(Message::Plan(plan, execution_root)) => self.plan = Some((plan, execution_root)),
@@ -142,13 +170,25 @@ impl LiveDisplay {
         self.console.clear();
     }
 
-    fn write_log(&mut self, event: &Event) {
-        let Some(log) = &mut self.log else { return };
+    fn record(&mut self, event: &Event) {
         let plan = self.plan.as_ref().map(|(plan, _)| &**plan);
+        if let Some(profile) = &mut self.records.profile {
+            profile.apply(event, plan, self.begin.elapsed());
+        }
+        let Some(log) = &mut self.records.log else { return };
         if let Err(error) = log.event(event, plan) {
             let text = format!("the events are no longer written to a file: {error}");
             self.console.message(Severity::Warning, &text);
-            self.log = None;
+            self.records.log = None;
+        }
+    }
+
+    fn close_records(&mut self) {
+        let plan = self.plan.as_ref().map(|(plan, _)| &**plan);
+        if let Some(profile) = self.records.profile.take()
+            && let Err(error) = profile.finish(plan, self.begin.elapsed())
+        {
+            self.console.message(Severity::Warning, &error.to_string());
         }
     }
 
@@ -185,7 +225,11 @@ impl LiveDisplay {
             Event::ActionStarted { message, command: Some(command), .. } => {
                 self.console.print(&format!("SUBCOMMAND: # {message}\n{}", command.join(" ")));
             }
-            Event::TestFinished(summary) => self.show_test(&summary),
+            Event::TestWrote { action, text } => self.show_live(action, &text),
+            Event::TestFinished(summary) => {
+                self.end_live();
+                self.show_test(&summary);
+            }
             Event::Loaded { .. }
             | Event::Analyzed { .. }
             | Event::Executing { .. }
@@ -221,6 +265,31 @@ impl LiveDisplay {
         self.console.message(Severity::Error, &text);
     }
 
+    /// Shows what a test wrote just now, line by line.
+    fn show_live(&mut self, action: ActionId, text: &[u8]) {
+        if self.streamed.as_ref().is_none_or(|streamed| streamed.action != action) {
+            self.end_live();
+            if let Some((plan, _)) = &self.plan {
+                let label = plan.action(action).owner.to_string();
+                self.console.print(&header(&label));
+            }
+            self.streamed = Some(Streamed { action, rest: Vec::new() });
+        }
+        let Some(Streamed { rest, .. }) = &mut self.streamed else { return };
+        rest.extend_from_slice(text);
+        if let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') {
+            let lines: Vec<u8> = rest.drain(..=end).collect();
+            self.console.print_bytes(&lines);
+        }
+    }
+
+    fn end_live(&mut self) {
+        if let Some(streamed) = self.streamed.take() {
+            self.console.print_bytes(&streamed.rest);
+            self.console.print(&footer());
+        }
+    }
+
     fn show_test(&mut self, summary: &TestSummary) {
         let Some((_, execution_root)) = &self.plan else { return };
         let passed = summary.status <= TestStatus::Flaky;
@@ -232,10 +301,12 @@ impl LiveDisplay {
         let wanted = match self.options.test_output {
             TestOutput::Summary => false,
             TestOutput::Errors => !passed,
-            TestOutput::All | TestOutput::Streamed => true,
+            TestOutput::All => true,
+            // The others were shown while they ran.
+            TestOutput::Streamed => summary.cached,
         };
         for log in logs.iter().filter(|_| wanted && ran) {
-            self.console.print(&format!("==================== Test output for {}:", summary.label));
+            self.console.print(&header(&summary.label.to_string()));
             match std::fs::read(log) {
                 Ok(text) => self.console.print_bytes(&text),
                 Err(error) => self.console.message(
@@ -243,7 +314,17 @@ impl LiveDisplay {
                     &format!("cannot read `{}`: {error}", log.display()),
                 ),
             }
-            self.console.print(&"=".repeat(80));
+            self.console.print(&footer());
         }
     }
+}
+
+/// The line before the output of a test.
+fn header(test: &str) -> String {
+    format!("==================== Test output for {test}:")
+}
+
+/// The line after the output of a test.
+fn footer() -> String {
+    "=".repeat(80)
 }

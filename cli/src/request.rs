@@ -9,6 +9,7 @@ use crate::command_error::CommandError;
 use crate::directories::{Directories, expand_home};
 use crate::environment::Environment;
 use crate::option_reader::OptionUse;
+use crate::per_test::PerTest;
 
 /// How messages are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Display {
 }
 
 /// What to build, run or test, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BuildRequest {
     /// Target patterns as the user wrote them; for `run` the first is the program.
     pub residue: Vec<String>,
@@ -71,6 +72,12 @@ pub struct BuildRequest {
     pub defines: BTreeMap<String, String>,
     /// Build settings by label as written.
     pub settings: Vec<(String, String)>,
+    /// Variables for actions that ask for the shell's environment.
+    pub action_environment: BTreeMap<String, String>,
+    /// Directories that stand for repositories, by the names of these.
+    pub overrides: BTreeMap<String, PathBuf>,
+    /// Which targets are built, by their tags.
+    pub build_tags: NameFilter,
     /// Features of toolchains, as written.
     pub features: Vec<String>,
     /// Whether programs are stamped.
@@ -101,12 +108,14 @@ pub struct BuildRequest {
     pub show_result: usize,
     /// Where events are written to.
     pub event_log: Option<PathBuf>,
+    /// Where the profile is written to.
+    pub profile: Option<PathBuf>,
     /// How tests are chosen, run and reported.
     pub tests: TestRequest,
 }
 
 /// How tests are chosen, run and reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TestRequest {
     /// Which output is shown.
     pub output: TestOutput,
@@ -121,9 +130,9 @@ pub struct TestRequest {
     /// In place of what goes with short, moderate, long and eternal.
     pub timeouts: [Option<Duration>; 4],
     /// How often each test runs.
-    pub runs: u32,
+    pub runs: PerTest<u32>,
     /// How often a failing test is tried; `None`: as its `flaky` says.
-    pub attempts: Option<u32>,
+    pub attempts: PerTest<Option<u32>>,
     /// Which known results are used again.
     pub cached_results: CachedResults,
     /// Which tests run, by their tags.
@@ -145,7 +154,7 @@ pub enum TestOutput {
     Errors,
     /// Every log.
     All,
-    /// Every log, one test at a time.
+    /// Everything as it is written, one test at a time.
     Streamed,
 }
 
@@ -264,9 +273,12 @@ impl BuildRequest {
     ) -> Result<BuildRequest, CommandError> {
         let BuildOptions {
             compilation_mode,
-            jobs: _,
+            jobs: wanted_jobs,
             keep_going,
             define,
+            action_env,
+            override_repository,
+            build_tag_filters,
             features,
             stamp,
             workspace_status_command,
@@ -282,19 +294,30 @@ impl BuildRequest {
             shuffle,
             show_result,
             build_event_json_file,
+            profile,
         } = arguments.build.clone();
         let here = &environment.current_directory;
         let path = |path: PathBuf| expand_home(&path, environment, here);
         let tests = TestRequest::new(&arguments.test, environment)?;
-        let jobs = match (arguments.build.jobs.as_str(), tests.output) {
-            (_, TestOutput::Streamed) => 1,
-            (text, _) => jobs(text)?,
-        };
+        let overrides = pairs("override_repository", &override_repository)?
+            .into_iter()
+            .map(|(name, written)| {
+                let directory = path(PathBuf::from(&written));
+                if !directory.is_dir() {
+                    let why = format!("there is no directory `{}`", directory.display());
+                    return Err(wrong("override_repository", &format!("{name}={written}"), &why));
+                }
+                Ok((name.trim_start_matches('@').to_owned(), directory))
+            })
+            .collect::<Result<_, _>>()?;
         Ok(BuildRequest {
             residue: arguments.residue.clone(),
             compilation_mode,
-            jobs,
+            jobs: jobs(&wanted_jobs)?,
             keep_going,
+            action_environment: variables("action_env", &action_env, environment)?,
+            overrides,
+            build_tags: NameFilter::new(&build_tag_filters),
             defines: pairs("define", &define)?,
             settings: settings.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
             features,
@@ -312,6 +335,7 @@ impl BuildRequest {
             shuffle,
             show_result,
             event_log: build_event_json_file.map(path),
+            profile: profile.map(path),
             tests,
         })
     }
@@ -319,11 +343,13 @@ impl BuildRequest {
 
 impl TestRequest {
     fn new(options: &TestOptions, environment: &Environment) -> Result<TestRequest, CommandError> {
-        let runs = positive("runs_per_test", &options.runs_per_test)?;
-        let attempts = match options.flaky_test_attempts.as_str() {
-            "default" => None,
-            text => Some(positive("flaky_test_attempts", text)?),
-        };
+        let runs = PerTest::parse(&options.runs_per_test, positive)
+            .map_err(|(value, why)| wrong("runs_per_test", &value, &why))?;
+        let attempts = PerTest::parse(&options.flaky_test_attempts, |text| match text {
+            "default" => Ok(None),
+            text => positive(text).map(Some),
+        })
+        .map_err(|(value, why)| wrong("flaky_test_attempts", &value, &why))?;
         let size_filter = NameFilter::new(&options.test_size_filters);
         check_names("test_size_filters", &size_filter, &["small", "medium", "large", "enormous"])?;
         let timeout_filter = NameFilter::new(&options.test_timeout_filters);
@@ -368,10 +394,10 @@ fn wrong(option: &str, value: &str, expected: &str) -> CommandError {
     CommandError::command_line(format!("`--{option}={value}`: {expected}"))
 }
 
-fn positive(option: &str, text: &str) -> Result<u32, CommandError> {
+fn positive(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err(wrong(option, text, "it must be a number above 0")),
+        _ => Err("it must be a number above 0".to_owned()),
     }
 }
 

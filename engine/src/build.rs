@@ -54,6 +54,8 @@ pub struct EngineOptions {
     pub test_caching: TestCaching,
     /// What the status of the workspace is made of.
     pub workspace_status: WorkspaceStatus,
+    /// Whether tests run one at a time, and what they write is told as they do.
+    pub stream_tests: bool,
 }
 
 /// Which results of tests are used again: `--cache_test_results`.

@@ -59,6 +59,14 @@ pub enum Event {
     },
     /// An action failed.
     ActionFailed(Arc<ActionFailure>),
+    /// A test wrote something just now; only if [`crate::build::EngineOptions::stream_tests`] asks
+    /// for it.
+    TestWrote {
+        /// Its run.
+        action: ActionId,
+        /// What it wrote.
+        text: Arc<[u8]>,
+    },
     /// All runs of a test are done.
     TestFinished(TestSummary),
 }

@@ -259,7 +259,7 @@ impl<'a> Executor<'a> {
                     match self.status_of(&action.inputs) {
                         Some(InputStatus::Ready(_)) => {
                             let remaining = self.remaining[node.index()];
-                            self.scheduler.ready(node, remaining, action.places());
+                            self.scheduler.ready(node, remaining, self.places(action));
                             continue;
                         }
                         Some(InputStatus::NoSource(artifact)) => {
@@ -475,6 +475,15 @@ impl<'a> Executor<'a> {
                 sandbox: None,
             },
         });
+    }
+
+    /// How many places an action takes.
+    fn places(&self, action: &Action) -> usize {
+        let is_test = matches!(&action.kind, ActionKind::Spawn(spawn) if spawn.test.is_some());
+        match self.cx.options.stream_tests && is_test {
+            true => usize::MAX,
+            false => action.places(),
+        }
     }
 
     fn leave_nothing_behind(&self, action: &Action) {

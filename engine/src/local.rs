@@ -65,7 +65,8 @@ impl Strategy for Local {
         let running = state.connection.run(&request, spawn.merge_output).map_err(|error| {
             StrategyError { what: "start a process".into(), reason: error.to_string() }
         })?;
-        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel })?;
+        let live = spawn.live.as_ref();
+        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
         complete(ended, spawn, scratch)
     }
 

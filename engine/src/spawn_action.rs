@@ -123,6 +123,7 @@ impl Executor<'_> {
             unconfined: action.is_unconfined(),
             timeout: spawn.timeout,
             keep: self.cx.options.sandbox_debug,
+            live: None,
             merge_output: false,
         })
     }

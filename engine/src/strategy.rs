@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -29,6 +30,8 @@ pub struct PreparedSpawn {
     pub timeout: Option<Duration>,
     /// Whether its directory is kept if it fails (`--sandbox_debug`).
     pub keep: bool,
+    /// Where what it writes to stdout is sent while it runs, too; for tests whose output is shown live.
+    pub live: Option<Sender<Vec<u8>>>,
     /// Whether stdout and stderr are one pipe, so that what it writes keeps its order; all of it
     /// is then in [`Completed::stdout`]. For tests.
     pub merge_output: bool,

@@ -8,7 +8,7 @@ use quick_xml::events::{BytesCData, BytesDecl, Event as Xml};
 use crate::action::{Action, Spawn, TestRun};
 use crate::artifact::Artifact;
 use crate::artifact_value::{ArtifactValue, TreeValue};
-use crate::event::ActionOutput;
+use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished};
 use crate::files::{self, Kind};
 use crate::label::join;
@@ -28,12 +28,16 @@ impl Executor<'_> {
         spawn: &Spawn,
         test: &TestRun,
     ) -> Result<Finished, ActionError> {
-        let prepared = self.prepare_test(action, spawn, test)?;
+        let mut prepared = self.prepare_test(action, spawn, test)?;
         self.announce_start(id, action, &prepared);
         let mut log = Vec::new();
         let mut attempt = 1;
         let (state, completed) = loop {
-            let completed = self.run_prepared(action, &prepared)?;
+            let completed = if self.cx.options.stream_tests {
+                self.run_aloud(id, action, &mut prepared)?
+            } else {
+                self.run_prepared(action, &prepared)?
+            };
             if completed.exit == Exit::Cancelled {
                 return Err(ActionError::Interrupted);
             }
@@ -70,6 +74,28 @@ impl Executor<'_> {
         }
         let output = ActionOutput::default();
         Ok(Finished { values, output, duration: completed.wall, test: Some(state) })
+    }
+
+    /// Runs a process and tells what it writes while it does.
+    fn run_aloud(
+        &self,
+        id: ActionId,
+        action: &Action,
+        prepared: &mut PreparedSpawn,
+    ) -> Result<Completed, ActionError> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        prepared.live = Some(sender);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for text in receiver {
+                    self.cx.events.event(Event::TestWrote { action: id, text: text.into() });
+                }
+            });
+            let completed = self.run_prepared(action, prepared);
+            // The listener ends when nobody can send any more.
+            prepared.live = None;
+            completed
+        })
     }
 
     fn prepare_test(

@@ -22,12 +22,13 @@ pub struct TestOptions {
     pub args: Vec<String>,
     /// `--test_env`: set in each test, over what the target says.
     pub env: BTreeMap<String, String>,
-    /// `--runs_per_test`.
-    pub runs_per_test: u32,
+    /// `--runs_per_test`: how often a test runs; 1 for those that are not here.
+    pub runs_per_test: BTreeMap<Label, u32>,
     /// `--test_timeout`: for `short`, `moderate`, `long` and `eternal` tests.
     pub timeouts: [Duration; 4],
-    /// `--flaky_test_attempts`: how often any test is tried; `None`: three times if it is flaky.
-    pub attempts: Option<u32>,
+    /// `--flaky_test_attempts`: how often a test that fails is tried; those that are not here
+    /// three times if they are marked flaky, else once.
+    pub attempts: BTreeMap<Label, u32>,
     /// Variables of the environment of rbz, for those that a test says it inherits.
     pub client_env: BTreeMap<String, String>,
 }
@@ -38,11 +39,17 @@ impl Default for TestOptions {
             filter: None,
             args: Vec::new(),
             env: BTreeMap::new(),
-            runs_per_test: 1,
+            runs_per_test: BTreeMap::new(),
             timeouts: [60, 300, 900, 3600].map(Duration::from_secs),
-            attempts: None,
+            attempts: BTreeMap::new(),
             client_env: BTreeMap::new(),
         }
+    }
+}
+
+impl TestOptions {
+    fn runs_of(&self, test: &Label) -> u32 {
+        self.runs_per_test.get(test).copied().unwrap_or(1).max(1)
     }
 }
 
@@ -53,7 +60,7 @@ pub fn add_test_runs(plan: &mut Plan, options: &TestOptions) -> Result<(), PlanE
         let target = plan.requested[index].clone();
         let Some(test) = &target.test else { continue };
         let mut runs = Vec::new();
-        for run in 1..=options.runs_per_test.max(1) {
+        for run in 1..=options.runs_of(&target.label) {
             for shard in 0..test.shard_count.unwrap_or(1).max(1) {
                 let Some(action) = test_run(plan, &target, test, options, shard, run) else {
                     continue;
@@ -91,7 +98,7 @@ fn test_run(
 ) -> Option<Action> {
     let program = target.executable.as_ref()?;
     let shards = test.shard_count.unwrap_or(1).max(1);
-    let runs = options.runs_per_test.max(1);
+    let runs = options.runs_of(&target.label);
     let timeout = timeout(test, options);
     let outputs = RunOutputs::new(target, shard, shards, run, runs);
 
@@ -134,6 +141,7 @@ fn test_run(
         .chain(options.args.iter().map(|arg| arg.as_str().into()))
         .map(CommandArg::Str)
         .collect();
+    let attempts = options.attempts.get(&target.label).copied();
     let default_attempts = if test.flaky { 3 } else { 1 };
     Some(Action {
         owner: target.label.clone(),
@@ -155,7 +163,7 @@ fn test_run(
                 shards,
                 run,
                 runs,
-                attempts: options.attempts.unwrap_or(default_attempts).max(1),
+                attempts: attempts.unwrap_or(default_attempts).max(1),
                 executable: program.file.clone(),
                 runfiles: program.runfiles_tree.clone(),
                 workspace: plan.workspace.clone(),
@@ -349,7 +357,8 @@ mod tests {
             test.shard_count = Some(2);
             test.flaky = true;
         });
-        let options = TestOptions { runs_per_test: 2, ..TestOptions::default() };
+        let runs_per_test = BTreeMap::from([(plan.requested[0].label.clone(), 2)]);
+        let options = TestOptions { runs_per_test, ..TestOptions::default() };
         add_test_runs(&mut plan, &options).unwrap();
         let runs = spawns(&plan);
         let logs: Vec<_> = runs.iter().map(|(action, _)| action.outputs[0].exec_path()).collect();

@@ -129,8 +129,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] resource_set: NoneOr<Value<'v>>,
         #[starlark(require = named, default = NoneOr::None)] toolchain: NoneOr<Value<'v>>,
     ) -> anyhow::Result<NoneType> {
-        // The environment that every action gets holds what a shell needs.
-        let _ = (use_default_shell_env, input_manifests, exec_group, resource_set, toolchain);
+        let _ = (input_manifests, exec_group, resource_set, toolchain);
         refuse("unused_inputs_list", unused_inputs_list)?;
         refuse("shadowed_action", shadowed_action)?;
         let mut tool_inputs = Vec::new();
@@ -148,6 +147,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
             mnemonic: mnemonic.into_option(),
             progress_message: progress_message.into_option(),
             env: env.into_option(),
+            use_default_shell_env,
             execution_requirements: execution_requirements.into_option(),
         })?;
         Ok(NoneType)
@@ -174,7 +174,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] resource_set: NoneOr<Value<'v>>,
         #[starlark(require = named, default = NoneOr::None)] toolchain: NoneOr<Value<'v>>,
     ) -> anyhow::Result<NoneType> {
-        let _ = (use_default_shell_env, input_manifests, exec_group, resource_set, toolchain);
+        let _ = (input_manifests, exec_group, resource_set, toolchain);
         refuse("shadowed_action", shadowed_action)?;
         let command = command.unpack_str().ok_or_else(|| {
             wrong("command", "a string", command)
@@ -205,6 +205,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
             mnemonic: mnemonic.into_option(),
             progress_message: progress_message.into_option(),
             env: env.into_option(),
+            use_default_shell_env,
             execution_requirements: execution_requirements.into_option(),
         })?;
         Ok(NoneType)
@@ -351,6 +352,7 @@ struct SpawnArguments<'v, 's> {
     mnemonic: Option<&'s str>,
     progress_message: Option<&'s str>,
     env: Option<Value<'v>>,
+    use_default_shell_env: bool,
     execution_requirements: Option<Value<'v>>,
 }
 
@@ -396,10 +398,14 @@ impl RuleContext {
                 });
             }
         }
-        let env = match arguments.env {
-            Some(env) => string_map("env", env)?,
-            None => BTreeMap::new(),
+        // What every action gets holds what a shell needs; here is what the command line adds.
+        let mut env = match arguments.use_default_shell_env {
+            true => self.shell_environment(),
+            false => BTreeMap::new(),
         };
+        if let Some(given) = arguments.env {
+            env.extend(string_map("env", given)?);
+        }
         let mut requirements = self.execution_requirements();
         if let Some(given) = arguments.execution_requirements {
             requirements.extend(string_map("execution_requirements", given)?);

@@ -59,6 +59,7 @@ impl Fixture {
                 shipped: BTreeMap::new(),
                 prelude: None,
                 default_repositories: None,
+                overrides: BTreeMap::new(),
                 environment: BTreeMap::new(),
             },
             host_constraints: vec![label("//platforms:linux")],

@@ -1,7 +1,7 @@
 //! Tests of analysis: workspaces with rules, and the plans they make.
 
 use crate::analysis_fixture::{Fixture, request, rule, shown};
-use crate::session::{AnalysisRequest, ConfigurationOptions, TestFilters};
+use crate::session::{AnalysisRequest, ConfigurationOptions, TagFilter, TestFilters};
 
 const COPY: &str = r#"
 CopyInfo = provider(fields = {"names": "depset of names"})
@@ -644,7 +644,10 @@ fn suites_stand_for_their_tests() {
     assert_eq!(names(&tests(TestFilters::default())), "t1 t2");
     let large = TestFilters { sizes: vec!["large".into()], ..TestFilters::default() };
     assert_eq!(names(&tests(large)), "t2");
-    let slow = TestFilters { without_tags: vec!["fast".into()], ..TestFilters::default() };
+    let slow = TestFilters {
+        tags: TagFilter { without: vec!["fast".into()], ..TagFilter::default() },
+        ..TestFilters::default()
+    };
     assert_eq!(names(&tests(slow)), "t2");
 }
 

@@ -18,7 +18,8 @@ pub const COMMAND_LINE_OPTION: &str = "//command_line_option:";
 const OUTPUT_DIRECTORY: &str = "rbz-out";
 
 /// The options that can be read and changed by their names on the command line.
-pub const NATIVE_OPTIONS: [&str; 9] = [
+pub const NATIVE_OPTIONS: [&str; 10] = [
+    "action_env",
     "collect_code_coverage",
     "compilation_mode",
     "cpu",
@@ -55,7 +56,11 @@ impl Configuration {
         let list =
             |items: &[String]| Value::List(items.iter().map(|item| Value::str(item)).collect());
         let filter = options.instrumentation_filter.as_deref().map_or(Value::None, Value::str);
+        let action_env = options.action_env.iter();
+        let action_env: Vec<String> =
+            action_env.map(|(name, value)| format!("{name}={value}")).collect();
         let native = [
+            ("action_env", list(&action_env)),
             ("compilation_mode", Value::str(&options.compilation_mode)),
             ("cpu", Value::str(&options.cpu)),
             ("define", Value::Dict(defines.collect())),
@@ -155,6 +160,16 @@ impl Configuration {
         entries.iter().filter_map(|(name, value)| Some((name.as_str()?, value.as_str()?)))
     }
 
+    /// The variables given with `--action_env`, from the value of that option.
+    pub fn variables(action_env: &Value) -> BTreeMap<Arc<str>, Arc<str>> {
+        let items = match action_env {
+            Value::List(items) => &items[..],
+            _ => &[],
+        };
+        let pairs = items.iter().filter_map(|item| item.as_str()?.split_once('='));
+        pairs.map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
     /// The value of a build setting that differs from its default.
     pub fn setting(&self, label: &Label) -> Option<&Value> {
         self.options.get(&setting_option(label))
@@ -200,7 +215,7 @@ pub fn check_native(name: &str, value: &Value) -> Result<(), Diagnostic> {
             !cpu.is_empty() && cpu.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
         }),
         "define" => matches!(value, Value::Dict(_)),
-        "features" | "platforms" => matches!(value, Value::List(_)),
+        "action_env" | "features" | "platforms" => matches!(value, Value::List(_)),
         "instrumentation_filter" => matches!(value, Value::None | Value::Str(_)),
         _ => matches!(value, Value::Bool(_)),
     };

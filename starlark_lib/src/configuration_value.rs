@@ -50,14 +50,14 @@ fn configuration_methods(builder: &mut MethodsBuilder) {
         Ok(":".to_owned())
     }
 
-    /// The environment that actions get from the command line: none.
+    /// The environment that actions get from the command line if they ask for it.
     #[starlark(attribute)]
     fn default_shell_env<'v>(
         this: &ConfigurationValue,
         heap: Heap<'v>,
     ) -> anyhow::Result<Value<'v>> {
-        let _ = this;
-        Ok(heap.alloc(AllocDict::EMPTY))
+        let variables = this.0.shell_environment();
+        Ok(heap.alloc(AllocDict(variables.iter().map(|(name, value)| (&**name, &**value)))))
     }
 
     /// The environment that tests get from the command line, which is added when they run.

@@ -195,6 +195,9 @@ impl Loader {
             // Set here, once, before anybody asks.
             let _ = shared.ignored_in_main.set(Arc::new(IgnoredDirectories { root, listed }));
             shared.made.note(tree.dependencies().iter().cloned());
+            for (name, directory) in &shared.options.overrides {
+                shared.declared.override_with(name, directory)?;
+            }
             shared.made.note(workspace::evaluate(&shared)?);
             workspace::declare_defaults(&shared)
         })?;

@@ -18,6 +18,8 @@ pub struct LoaderOptions {
     pub prelude: Option<Label>,
     /// A .bzl file and the function in it that is called after WORKSPACE was evaluated.
     pub default_repositories: Option<(Label, String)>,
+    /// Directories that stand for repositories, whatever WORKSPACE says of these.
+    pub overrides: BTreeMap<RepoName, PathBuf>,
     /// The environment that `repository_rule`s may look at.
     pub environment: BTreeMap<String, String>,
 }

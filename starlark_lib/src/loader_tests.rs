@@ -63,6 +63,7 @@ impl Workspace {
             shipped,
             prelude,
             default_repositories,
+            overrides: BTreeMap::new(),
             environment: BTreeMap::from([(
                 "PATH".to_owned(),
                 format!("{}:/usr/bin:/bin", self.root().join("bin").display()),

@@ -1,6 +1,7 @@
 //! Declarations of repositories: what WORKSPACE says, before anything is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use indexmap::IndexMap;
@@ -98,6 +99,8 @@ struct Table {
     declared: IndexMap<RepoName, Declared>,
     /// The part of WORKSPACE that is evaluated, counted from 0.
     part: usize,
+    /// What the command line declares: nothing else may declare these.
+    overridden: BTreeSet<RepoName>,
     /// Set while the defaults are declared: what is there stays.
     defaults: bool,
 }
@@ -113,6 +116,9 @@ impl DeclaredRepositories {
     pub fn declare(&self, declaration: RepositoryDeclaration) -> Result<(), Diagnostic> {
         let mut table = self.table.write().unwrap_or_else(|poison| poison.into_inner());
         let part = table.part;
+        if table.overridden.contains(&declaration.name) {
+            return Ok(());
+        }
         if let Some(other) = table.declared.get(&declaration.name) {
             if table.defaults {
                 return Ok(());
@@ -132,6 +138,17 @@ impl DeclaredRepositories {
         }
         let name = declaration.name.clone();
         table.declared.insert(name, Declared { declaration: Arc::new(declaration), part });
+        Ok(())
+    }
+
+    /// Has the repository `name` be the directory `path`, whatever else declares it.
+    pub fn override_with(&self, name: &RepoName, path: &Path) -> Result<(), Diagnostic> {
+        let place = Place { file: "the command line".to_owned(), line: 1, column: 1 };
+        let path = path.to_string_lossy().into_owned();
+        let kind = RepositoryKind::Local { path };
+        self.declare(RepositoryDeclaration { name: name.clone(), place, kind })?;
+        let mut table = self.table.write().unwrap_or_else(|poison| poison.into_inner());
+        table.overridden.insert(name.clone());
         Ok(())
     }
 

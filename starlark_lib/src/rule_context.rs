@@ -1,5 +1,6 @@
 //! What a rule's implementation works on: attributes, dependencies, declared outputs, actions.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use indexmap::IndexMap;
@@ -131,6 +132,11 @@ impl RuleContext {
             )));
         }
         Ok(state)
+    }
+
+    /// The variables that the command line gives to actions that ask for them.
+    pub fn shell_environment(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        Configuration::variables(self.reads.native(&self.configuration, "action_env"))
     }
 
     /// Fails once the evaluation is over.

@@ -61,17 +61,26 @@ pub struct AnalysisRequest {
     pub keep_going: bool,
     /// Whether only tests, and what they need, are built.
     pub build_tests_only: bool,
+    /// What is no test, or for `build` any target, is built if its tags pass.
+    pub build_tags: TagFilter,
     /// `Some`: the command is `test`, and these filters say which tests it means.
     pub tests: Option<TestFilters>,
+}
+
+/// Which targets a pattern means, by their tags.
+#[derive(Clone, Debug, Default)]
+pub struct TagFilter {
+    /// A target has one of these tags …
+    pub with: Vec<String>,
+    /// … and none of these (written with `-`).
+    pub without: Vec<String>,
 }
 
 /// Which tests a pattern means.
 #[derive(Clone, Debug, Default)]
 pub struct TestFilters {
-    /// `--test_tag_filters`: a test has one of these tags …
-    pub with_tags: Vec<String>,
-    /// … and none of these (written with `-`).
-    pub without_tags: Vec<String>,
+    /// `--test_tag_filters`
+    pub tags: TagFilter,
     /// `--test_size_filters`; empty: any.
     pub sizes: Vec<String>,
     /// `--test_timeout_filters`; empty: any.
@@ -87,6 +96,8 @@ pub struct ConfigurationOptions {
     pub cpu: String,
     /// `--define`.
     pub defines: BTreeMap<String, String>,
+    /// `--action_env`: for actions that ask for the shell's environment.
+    pub action_env: BTreeMap<String, String>,
     /// `--features`; a leading `-` turns one off.
     pub features: Vec<String>,
     /// `--stamp`.
@@ -108,6 +119,7 @@ impl Default for ConfigurationOptions {
             compilation_mode: "fastbuild".to_owned(),
             cpu: "k8".to_owned(),
             defines: BTreeMap::new(),
+            action_env: BTreeMap::new(),
             features: Vec::new(),
             stamp: false,
             collect_code_coverage: false,
@@ -367,9 +379,16 @@ impl Session {
                 let wanted = match (&request.tests, &test) {
                     (Some(filters), Some(test)) => filters.select(test),
                     // `test` builds what is no test as well, unless it is told not to.
-                    (Some(_), None) => !request.build_tests_only && !is_suite,
-                    (None, Some(_)) => true,
-                    (None, None) => !request.build_tests_only || explicit && !is_suite,
+                    (Some(_), None) => {
+                        !request.build_tests_only
+                            && !is_suite
+                            && self.has_tags(&request.build_tags, &label)
+                    }
+                    (None, Some(test)) => request.build_tags.selects(&test.tags),
+                    (None, None) => {
+                        (!request.build_tests_only || explicit && !is_suite)
+                            && self.has_tags(&request.build_tags, &label)
+                    }
                 };
                 if wanted && seen.insert(label.clone()) {
                     selected.push(label);

@@ -10,7 +10,7 @@ use crate::attr::{AttrValue, Configurable};
 use crate::common_attributes::{SIZES, TIMEOUTS};
 use crate::package::{Package, RuleTarget, Target, TargetKind};
 use crate::rule::{NativeRule, RuleRef};
-use crate::session::{Session, TestFilters};
+use crate::session::{Session, TagFilter, TestFilters};
 
 /// What filters look at.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,12 +23,22 @@ pub struct TestInfo {
     pub timeout: Arc<str>,
 }
 
+impl TagFilter {
+    /// Whether something with these tags passes.
+    pub fn selects(&self, tags: &[Arc<str>]) -> bool {
+        let has = |tag: &String| tags.iter().any(|own| **own == **tag);
+        (self.with.is_empty() || self.with.iter().any(has)) && !self.without.iter().any(has)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.with.is_empty() && self.without.is_empty()
+    }
+}
+
 impl TestFilters {
     /// Whether a test passes the filters.
     pub fn select(&self, test: &TestInfo) -> bool {
-        let has = |tag: &String| test.tags.iter().any(|own| **own == **tag);
-        (self.with_tags.is_empty() || self.with_tags.iter().any(has))
-            && !self.without_tags.iter().any(has)
+        self.tags.selects(&test.tags)
             && (self.sizes.is_empty() || self.sizes.iter().any(|size| **size == *test.size))
             && (self.timeouts.is_empty()
                 || self.timeouts.iter().any(|timeout| **timeout == *test.timeout))
@@ -52,6 +62,19 @@ fn string(rule: &RuleTarget, name: &str) -> Option<Arc<str>> {
 }
 
 impl Session {
+    /// Whether the target `label` passes a filter; a file has no tags.
+    pub(crate) fn has_tags(&self, filter: &TagFilter, label: &Label) -> bool {
+        if filter.is_empty() {
+            return true;
+        }
+        // What is not there is reported by analysis.
+        let Ok((_, target)) = self.loader().target(label) else { return true };
+        match &target.kind {
+            TargetKind::Rule(rule) => filter.selects(&strings(rule, "tags")),
+            _ => filter.selects(&[]),
+        }
+    }
+
     /// What filters look at of the target `label`; `None` if it is no test.
     pub(crate) fn test_info(&self, label: &Label) -> Result<Option<TestInfo>, Diagnostic> {
         // What is not there is reported by analysis.
@@ -115,11 +138,11 @@ impl Session {
         let mut filters = TestFilters::default();
         for tag in strings(suite, "tags") {
             match tag.strip_prefix('-') {
-                Some(tag) => filters.without_tags.push(tag.to_owned()),
+                Some(tag) => filters.tags.without.push(tag.to_owned()),
                 // `manual` says something about the suite itself.
                 None if &*tag == "manual" => {}
                 None => {
-                    filters.with_tags.push(tag.strip_prefix('+').unwrap_or(&tag).to_owned());
+                    filters.tags.with.push(tag.strip_prefix('+').unwrap_or(&tag).to_owned());
                 }
             }
         }
@@ -128,11 +151,8 @@ impl Session {
             let fits = match self.test_info(&label)? {
                 // As in Bazel every positive tag of a suite must be there.
                 Some(test) => {
-                    filters.with_tags.iter().all(|tag| test.tags.iter().any(|own| **own == **tag))
-                        && !filters
-                            .without_tags
-                            .iter()
-                            .any(|tag| test.tags.iter().any(|own| **own == **tag))
+                    let has = |tag: &String| test.tags.iter().any(|own| **own == **tag);
+                    filters.tags.with.iter().all(has) && !filters.tags.without.iter().any(has)
                 }
                 None => true,
             };

@@ -19,7 +19,7 @@ use rbz_engine::strategy::Strategy;
 use rbz_engine::test_plan::add_test_runs;
 use rbz_starlark::loader_options::LoaderOptions;
 use rbz_starlark::session::{
-    AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TestFilters,
+    AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TagFilter, TestFilters,
 };
 
 use crate::command_error::{CommandError, ErrorKind};
@@ -29,10 +29,9 @@ use crate::console::{Console, Severity};
 use crate::convenience_symlinks;
 use crate::directories::Directories;
 use crate::environment::Environment;
-use crate::event_log::EventLog;
 use crate::progress::count;
-use crate::reporter::{ReportOptions, Reporter};
-use crate::request::{BuildRequest, CachedResults};
+use crate::reporter::{Records, ReportOptions, Reporter};
+use crate::request::{BuildRequest, CachedResults, NameFilter, TestOutput};
 use crate::result_lines;
 use crate::signals::Interrupts;
 use crate::workspace_status::workspace_status;
@@ -78,7 +77,7 @@ pub struct Built {
 
 impl Workspace<'_> {
     /// The options of a session in this workspace.
-    fn session_options(&self) -> Result<SessionOptions, CommandError> {
+    fn session_options(&self, request: &BuildRequest) -> Result<SessionOptions, CommandError> {
         let install = self.directories.install();
         let shipped = rbz_rules::materialize(&install).map_err(|error| {
             CommandError::environment(format!("cannot write `{}`: {error}", install.display()))
@@ -105,6 +104,11 @@ impl Workspace<'_> {
                     label("@rbz//:defaults.bzl")?,
                     "default_repositories".to_owned(),
                 )),
+                overrides: request
+                    .overrides
+                    .iter()
+                    .map(|(name, directory)| (RepoName::new(name), directory.clone()))
+                    .collect(),
                 environment: self.environment.variables.clone(),
             },
             host_constraints: vec![label(cpu)?, label("@platforms//os:linux")?],
@@ -122,7 +126,8 @@ impl Workspace<'_> {
     pub fn name(&self, request: &BuildRequest) -> Result<Arc<str>, CommandError> {
         let engine = self.open_engine(request)?;
         let events = Arc::new(|_| {});
-        let session = Session::open(self.session_options()?, engine.file_state().clone(), events)?;
+        let session =
+            Session::open(self.session_options(request)?, engine.file_state().clone(), events)?;
         Ok(session.analyze(&AnalysisRequest::default()).plan.workspace)
     }
 
@@ -150,6 +155,7 @@ impl Workspace<'_> {
                 &request.embed_label,
                 self.environment,
             ),
+            stream_tests: request.tests.output == TestOutput::Streamed,
         };
         Ok(Engine::open(options, sandboxed, local)?)
     }
@@ -165,11 +171,11 @@ impl Workspace<'_> {
             verbose_failures: request.verbose_failures,
             test_output: request.tests.output,
         };
-        let log = match request.event_log.as_deref().map(EventLog::create).transpose() {
-            Ok(log) => log,
+        let records = match Records::create(request) {
+            Ok(records) => records,
             Err(error) => return (console, Err(error)),
         };
-        let reporter = Reporter::start(console, log, options);
+        let reporter = Reporter::start(console, records, options);
         let result = self.build_reported(purpose, request, &reporter);
         (reporter.finish(), result)
     }
@@ -195,7 +201,8 @@ impl Workspace<'_> {
         };
         let goes_on = built.analysis_is_fine || request.keep_going;
         if purpose == Purpose::Test && goes_on {
-            add_test_runs(&mut plan, &test_options(&request.tests, self.environment))
+            let options = test_options(&request.tests, self.environment, &plan);
+            add_test_runs(&mut plan, &options)
                 .map_err(|error| CommandError::new(ErrorKind::BuildFailed, error.to_string()))?;
         }
         built.plan = Arc::new(plan);
@@ -234,7 +241,7 @@ impl Workspace<'_> {
         reporter: &Reporter,
     ) -> Result<(Plan, Vec<Diagnostic>), CommandError> {
         let analysis_request = self.analysis_request(purpose, request);
-        let session_options = self.session_options()?;
+        let session_options = self.session_options(request)?;
         let fingerprint = fingerprint(&analysis_request, &session_options);
         let variables = &self.environment.variables;
         if let Some(plan) = engine.load_plan(&fingerprint, &|name| variables.get(name).cloned()) {
@@ -276,6 +283,7 @@ impl Workspace<'_> {
             options: ConfigurationOptions {
                 compilation_mode: request.compilation_mode.clone(),
                 defines: request.defines.clone(),
+                action_env: request.action_environment.clone(),
                 features: request.features.clone(),
                 stamp: request.stamp,
                 flags: request.settings.clone(),
@@ -283,9 +291,9 @@ impl Workspace<'_> {
             },
             keep_going: request.keep_going,
             build_tests_only: request.tests.tests_only,
+            build_tags: tag_filter(&request.build_tags),
             tests: filter_tests.then(|| TestFilters {
-                with_tags: request.tests.tags.required.clone(),
-                without_tags: request.tests.tags.excluded.clone(),
+                tags: tag_filter(&request.tests.tags),
                 sizes: request.tests.sizes.accepted(&["small", "medium", "large", "enormous"]),
                 timeouts: request
                     .tests
@@ -320,6 +328,10 @@ impl Workspace<'_> {
     }
 }
 
+fn tag_filter(filter: &NameFilter) -> TagFilter {
+    TagFilter { with: filter.required.clone(), without: filter.excluded.clone() }
+}
+
 /// Names a request and everything else that a plan depends on, except files and environment.
 fn fingerprint(request: &AnalysisRequest, session: &SessionOptions) -> Fingerprint {
     let mut builder = FingerprintBuilder::new("request");
@@ -343,11 +355,13 @@ fn fingerprint(request: &AnalysisRequest, session: &SessionOptions) -> Fingerpri
         shipped,
         prelude,
         default_repositories,
+        overrides,
         // What of the environment was looked at is among the plan's dependencies.
         environment: _,
     } = loader;
     builder.str(&format!(
-        "{workspace_root:?} {output_base:?} {shipped:?} {prelude:?} {default_repositories:?}"
+        "{workspace_root:?} {output_base:?} {shipped:?} {prelude:?} {default_repositories:?} \
+         {overrides:?}"
     ));
     builder.finish()
 }

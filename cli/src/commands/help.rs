@@ -71,6 +71,7 @@ fn of_command(command: &Command) -> String {
         "info" => " [KEY…]",
         "help" => " [COMMAND|TOPIC]",
         "tool" => " TOOL …",
+        "completion" => " SHELL",
         _ => "",
     };
     format!(
@@ -122,8 +123,9 @@ fn flag(arg: &Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let default = arg.get_default_values().first().map(|value| value.to_string_lossy());
     let default = match default.as_deref() {
-        None | Some("false") => String::new(),
+        None => String::new(),
         Some("true") => " (on by default)".to_owned(),
+        Some("false") => " (off by default)".to_owned(),
         Some(value) => format!(" (default: {value})"),
     };
     format!("  {short}{form}\n      {help}{default}\n")
@@ -151,6 +153,7 @@ mod tests {
         Commands:
           build                 Builds targets
           clean                 Removes what was built; the disk cache stays
+          completion            Shows a script for completion in a shell: `bash`, `fish` or `zsh`
           help                  Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
           info                  Shows where things are
           init                  Makes a workspace of the current directory
@@ -186,13 +189,13 @@ mod tests {
           --[no]show_progress
               Shows what is going on while it does (on by default)
           --[no]announce_rc
-              Shows which options came from which rc file
+              Shows which options came from which rc file (off by default)
 
         Clean:
           --[no]expunge
-              Removes the whole output base: external repositories and all state too
+              Removes the whole output base: external repositories and all state too (off by default)
           --[no]disk_cache_too
-              Removes the disk cache too, which all workspaces share
+              Removes the disk cache too, which all workspaces share (off by default)
           --disk_cache=DIR
               The disk cache that `--disk_cache_too` removes
         "#);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rbz_engine::event::{TestStatus, TestSummary};
+use rbz_engine::plan::Plan;
 use rbz_engine::test_plan::TestOptions;
 
 use crate::command_error::{CommandError, ErrorKind};
@@ -14,7 +15,8 @@ use crate::request::{BuildRequest, TestRequest};
 use crate::{result_lines, test_report};
 
 /// What the engine is told about running tests.
-pub fn test_options(request: &TestRequest, environment: &Environment) -> TestOptions {
+pub fn test_options(request: &TestRequest, environment: &Environment, plan: &Plan) -> TestOptions {
+    let labels = || plan.requested.iter().map(|target| &target.label);
     let defaults = TestOptions::default();
     let timeouts: [Duration; 4] =
         std::array::from_fn(|index| request.timeouts[index].unwrap_or(defaults.timeouts[index]));
@@ -22,9 +24,13 @@ pub fn test_options(request: &TestRequest, environment: &Environment) -> TestOpt
         filter: request.filter.clone(),
         args: request.arguments.clone(),
         env: request.environment.clone(),
-        runs_per_test: request.runs,
+        runs_per_test: labels()
+            .filter_map(|label| Some((label.clone(), request.runs.of(label)?)))
+            .collect(),
         timeouts,
-        attempts: request.attempts,
+        attempts: labels()
+            .filter_map(|label| Some((label.clone(), request.attempts.of(label)??)))
+            .collect(),
         client_env: environment.variables.clone(),
     }
 }

@@ -315,6 +315,7 @@ impl Project {
             shuffle: None,
             test_caching: self.caching,
             workspace_status: self.status.clone(),
+            stream_tests: false,
         };
         let strategy = || Arc::new(Shared(self.fake.clone()));
         Engine::open(options, strategy(), strategy()).unwrap()

@@ -90,7 +90,7 @@ fn several_runs_are_all_run_and_the_worst_counts() {
         (Exit::Status(i32::from(run == "2")), String::new(), String::new())
     });
     project.request_test("t", &[], false);
-    let options = TestOptions { runs_per_test: 3, ..TestOptions::default() };
+    let options = TestOptions { runs_per_test: [(label("t"), 3)].into(), ..TestOptions::default() };
     for _ in 0..2 {
         let built = project.test(&options);
         let [summary] = &built.outcome.tests[..] else { panic!("not one test") };

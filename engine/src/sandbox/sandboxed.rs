@@ -176,7 +176,8 @@ impl State {
                     reason: error.to_string(),
                 }
             })?;
-        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel })?;
+        let live = spawn.live.as_ref();
+        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
         drop(tree);
         if owner.is_some() {
             take_back(&upper)?;

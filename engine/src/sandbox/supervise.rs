@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,12 +14,14 @@ use super::connection::{Running, system_error};
 use super::message::{self, Report};
 use crate::strategy::{Cancel, Exit, StrategyError};
 
-/// What ends a process before its time.
+/// What ends a process before its time, and who listens to it.
 pub struct Limits<'a> {
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// Set when the build stops.
     pub cancel: &'a Cancel,
+    /// Gets what comes from stdout as it comes.
+    pub live: Option<&'a Sender<Vec<u8>>>,
 }
 
 /// A process that has ended.
@@ -96,7 +99,14 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
             Some(_) => CANCEL_INTERVAL,
         };
         wait_for_any(&[control.as_ref(), stdout.fd.as_ref(), stderr.fd.as_ref()], wait)?;
+        let from = stdout.bytes.len();
         stdout.read()?;
+        if let Some(live) = limits.live
+            && stdout.bytes.len() > from
+        {
+            // Who no longer listens does not want to know.
+            let _ = live.send(stdout.bytes[from..].to_vec());
+        }
         stderr.read()?;
         let Some(socket) = control.as_ref().filter(|socket| is_ready(socket.as_fd())) else {
             continue;

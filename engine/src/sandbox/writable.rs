@@ -74,6 +74,7 @@ mod tests {
             unconfined: false,
             timeout: None,
             keep: false,
+            live: None,
             merge_output: false,
         }
     }

@@ -136,6 +136,7 @@ impl Workspace {
             shuffle: None,
             test_caching: TestCaching::Auto,
             workspace_status: WorkspaceStatus::default(),
+            stream_tests: false,
         };
         let sandbox = self.dir.join("base/sandbox");
         let (sandboxed, local) = (Sandboxed::new(&sandbox), Local::new(&sandbox));

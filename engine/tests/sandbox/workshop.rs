@@ -89,6 +89,7 @@ impl Workshop {
             working_directory: String::new(),
             network: false,
             unconfined: false,
+            live: None,
             merge_output: false,
             timeout: Some(Duration::from_secs(60)),
             keep: false,

@@ -80,6 +80,32 @@ fn version_and_help_need_no_workspace() {
 }
 
 #[test]
+fn bash_completes_commands_options_and_their_values() {
+    let ws = workspace().build();
+    let script = ws.rbz("completion bash").run().stdout().to_owned();
+    ws.write("completion.bash", &script);
+    let complete = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
+        let ask = format!(
+            "source completion.bash; COMP_WORDS=({}); COMP_CWORD={}; _rbz rbz {} ''; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            words.last().expect("a line has words"),
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &ask])
+            .current_dir(ws.root())
+            .output()
+            .expect("bash is part of every Debian");
+        String::from_utf8(output.stdout).expect("names of options are ASCII")
+    };
+    assert_eq!(complete("rbz bui"), "build\n");
+    assert_eq!(complete("rbz build --keep"), "--keep_going\n");
+    ws.rbz("completion bsh").exit_code(2).run().stderr_has("did you mean `bash`?");
+}
+
+#[test]
 fn the_workspace_is_found_from_below() {
     let ws = tower().build();
     ws.rbz("build :words").in_directory("words").run();
@@ -107,6 +133,37 @@ fn subcommands_shows_lines_that_can_be_read() {
     outcome.stderr_has("SUBCOMMAND").stderr_has("it is");
     ws.rbz("clean").run();
     ws.rbz("build -s //:o").run().stderr_lacks("SUBCOMMAND");
+}
+
+#[test]
+fn the_profile_has_every_action_that_ran() {
+    let ws = build_file(
+        "[genrule(name = n, outs = [n + \".txt\"], cmd = \"touch $@\") for n in [\"a\", \"b\"]]\n\
+         genrule(name = \"bad\", outs = [\"bad.txt\"], cmd = \"exit 1\")\n",
+    )
+    .own_cache()
+    .build();
+    ws.rbz("build -k --profile=profile.json //...").exit_code(1).run();
+    let trace: serde_json::Value =
+        serde_json::from_str(&ws.read("profile.json")).expect("the profile is JSON");
+    let spans = trace["traceEvents"].as_array().expect("there are events").iter();
+    let mut spans: Vec<String> = spans
+        .filter(|span| span["ph"] == "X")
+        .map(|span| {
+            format!("{} {} {}", span["cat"], span["args"]["target"], span["args"]["result"])
+        })
+        .collect();
+    spans.sort();
+    assert_eq!(
+        spans,
+        [
+            r#""Genrule" "//:a" "done""#,
+            r#""Genrule" "//:b" "done""#,
+            r#""Genrule" "//:bad" "failed""#,
+            r#""phase" null null"#,
+            r#""phase" null null"#,
+        ]
+    );
 }
 
 #[test]

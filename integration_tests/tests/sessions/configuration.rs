@@ -34,6 +34,45 @@ genrule(
 }
 
 #[test]
+fn action_env_reaches_genrules_and_those_who_ask() {
+    let ws = build_file(
+        r#"
+load(":r.bzl", "r")
+genrule(name = "g", outs = ["g.txt"], cmd = "echo $${A-unset} $${B-unset} > $@")
+r(name = "asks", ask = True)
+r(name = "does_not", ask = False)
+"#,
+    )
+    .file(
+        "r.bzl",
+        r#"
+def _r(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".txt")
+    ctx.actions.run_shell(
+        outputs = [out],
+        command = "echo ${A-unset} ${B-unset} $1 > %s" % out.path,
+        arguments = [ctx.configuration.default_shell_env.get("A", "none")],
+        env = {"B": "own"},
+        use_default_shell_env = ctx.attr.ask,
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+r = rule(implementation = _r, attrs = {"ask": attr.bool()})
+"#,
+    )
+    .build();
+    for (flags, expected) in [
+        ("", ["unset unset", "unset own none", "unset own none"]),
+        ("--action_env=A=1 --action_env=B", ["1 theirs", "1 own 1", "unset own 1"]),
+        ("--action_env=A=2", ["2 unset", "2 own 2", "unset own 2"]),
+    ] {
+        ws.rbz(&format!("build //... {flags}")).env("B", "theirs").run();
+        let files = ["g", "asks", "does_not"].map(|name| ws.read(&format!("rbz-bin/{name}.txt")));
+        assert_eq!(files, expected.map(|line| format!("{line}\n")), "{flags}");
+    }
+}
+
+#[test]
 fn select_adds_to_lists_and_chooses_deps() {
     let ws = build_file(r#"
 config_setting(name = "x", define_values = {"x": "1"})

@@ -67,10 +67,16 @@ fn every_command_is_in_the_reference() {
     let ws = workspace().build();
     let help = ws.rbz("help").run();
     let page = read(in_repository("docs/command-line.md"));
-    for command in ["build", "test", "run", "clean", "info", "help", "tool", "version", "init"] {
-        help.stdout_has(command);
+    let list = help.stdout().split("\n\n").find_map(|part| part.strip_prefix("Commands:\n"));
+    let commands: Vec<&str> = list
+        .expect("help lists the commands")
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"build") && commands.contains(&"init"), "{help}");
+    for command in commands {
         assert!(
-            page.contains(&format!("### rbz {command}")),
+            page.contains(&format!("### rbz {command}\n")),
             "docs/command-line.md has no `{command}`"
         );
     }

@@ -9,7 +9,7 @@ fn packages() -> Workspace {
     for (package, name) in [("", "root"), ("a/", "a"), ("a/b/", "b"), ("c/", "c")] {
         builder = builder.file(
             &format!("{package}BUILD"),
-            &format!("genrule(name = \"{name}\", outs = [\"o.txt\"], cmd = \"echo {name} > $@\")\ngenrule(name = \"never\", outs = [\"never.txt\"], cmd = \"exit 1\", tags = [\"manual\"])\n"),
+            &format!("genrule(name = \"{name}\", outs = [\"o.txt\"], cmd = \"echo {name} > $@\", tags = [\"{name}s\", \"any\"])\ngenrule(name = \"never\", outs = [\"never.txt\"], cmd = \"exit 1\", tags = [\"manual\"])\n"),
         );
     }
     builder.build()
@@ -50,6 +50,9 @@ fn patterns_mean_what_they_mean_in_bazel() {
         ("", "-- //... -//a/...", &["c/o.txt", "o.txt"]),
         ("", "-- //... -//a/... //a/b", &["a/b/o.txt", "c/o.txt", "o.txt"]),
         ("", "@//c", &["c/o.txt"]),
+        ("", "//... --build_tag_filters=as,cs,-cs", &["a/o.txt"]),
+        ("", "//... --build_tag_filters=any,-as,-bs", &["c/o.txt", "o.txt"]),
+        ("", "//a //c --build_tag_filters=-as", &["c/o.txt"]),
         ("", "@test//c", &["c/o.txt"]),
     ] {
         assert_eq!(built(&ws, directory, patterns), expected, "`{patterns}` in `{directory}`");

@@ -53,6 +53,31 @@ fn a_local_repository() {
 }
 
 #[test]
+fn a_repository_can_be_overridden_on_the_command_line() {
+    let ws = user();
+    shout(&ws, "shout", true);
+    let other = shout(&ws, "other", true);
+    let file = ws.base().join("other/shout.lisp");
+    let text = rbz_integration_tests::workspace::read(&file);
+    std::fs::write(&file, text.replace("upcase", "capitalize")).expect("it can be written");
+    ws.write(
+        "WORKSPACE",
+        "workspace(name = \"test\")\nlocal_repository(name = \"shout\", path = \"../shout\")\n",
+    );
+    assert_eq!(ws.rbz("run //:p").run().stdout(), "HELLO\n");
+    let flag = format!("--override_repository=shout={other}");
+    assert_eq!(ws.rbz_args(["run", &flag, "//:p"]).run().stdout(), "Hello\n");
+    assert_eq!(ws.rbz("run //:p").run().stdout(), "HELLO\n");
+
+    // Relative to where one is; and no WORKSPACE need know of it.
+    ws.write("WORKSPACE", "workspace(name = \"test\")\n");
+    let outcome = ws.rbz("run --override_repository=shout=../other //:p").run();
+    assert_eq!(outcome.stdout(), "Hello\n");
+    let wrong = ws.rbz("build --override_repository=shout=nowhere //:p").exit_code(2).run();
+    wrong.stderr_has("`--override_repository=shout=nowhere`: there is no directory `");
+}
+
+#[test]
 fn a_directory_with_a_build_file_of_ours() {
     let ws = user();
     let path = shout(&ws, "shout", false);

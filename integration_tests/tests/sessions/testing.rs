@@ -129,6 +129,51 @@ fn shards_and_runs_each_have_a_log() {
 }
 
 #[test]
+fn numbers_of_runs_and_attempts_can_be_meant_for_some_tests() {
+    let ws = build_file(
+        r#"
+[sh_test(name = name, srcs = ["t.sh"]) for name in ["a", "b", "c"]]
+sh_test(name = "bad", srcs = ["bad.sh"])
+"#,
+    )
+    .file("t.sh", "#!/bin/bash\n")
+    .file("bad.sh", "#!/bin/bash\nexit 1\n")
+    .build();
+    let outcome = ws.rbz("test //:a //:b //:c --runs_per_test=2 --runs_per_test=//:[ab]$,-:b@3");
+    let outcome = outcome.run();
+    let runs = |test: &str| outcome.ran().iter().filter(|run| run.owner == test).count();
+    assert_eq!([runs("//:a"), runs("//:b"), runs("//:c")], [3, 2, 2], "{outcome}");
+
+    ws.rbz("test //:bad --flaky_test_attempts=bad@2").exit_code(3).run();
+    let log = ws.read("rbz-testlogs/bad/test.log");
+    assert_eq!(log, "-- attempt 1 of 2 failed --\n");
+    ws.rbz("test //:bad --flaky_test_attempts=good@2").exit_code(3).run();
+    assert_eq!(ws.read("rbz-testlogs/bad/test.log"), "");
+    let wrong = ws.rbz("test //:a --runs_per_test=a@none").exit_code(2).run();
+    wrong.stderr_has("`--runs_per_test=a@none`: it must be a number above 0");
+}
+
+#[test]
+fn streamed_output_is_shown_while_the_test_runs() {
+    // The test ends when its output was seen. It runs outside the sandbox to be told so.
+    let text = "echo begun; until [[ -e \"$MARK\" ]]; do sleep 0.02; done; printf 'the end'";
+    let ws = script_with("local = True", text).build();
+    let mark = ws.base().join("mark");
+    let flag = format!("--test_env=MARK={}", mark.display());
+    let line = ["test", "//:t", "--test_output=streamed", &flag];
+    let mut running = ws.rbz_args(line).spawn();
+    running.wait_for_stderr("Test output for //:t:\nbegun\n");
+    std::fs::write(&mark, "").expect("the temporary directory can be written");
+    let outcome = running.wait();
+    let shown = outcome.stderr().matches("begun\nthe end\n====").count();
+    assert_eq!(shown, 1, "once, and whole: {outcome}");
+    assert_eq!(ws.read("rbz-testlogs/t/test.log"), "begun\nthe end");
+
+    let again = ws.rbz_args(line).run();
+    again.stdout_has("(cached) PASSED").stderr_has("begun\nthe end\n====");
+}
+
+#[test]
 fn a_flaky_test_is_tried_again() {
     // The test runs outside the sandbox, so that it can remember that it ran before.
     let text = "if [[ -e \"$MARK\" ]]; then exit 0; fi\ntouch \"$MARK\"\nexit 1";
@@ -181,6 +226,7 @@ test_suite(name = "suite", tags = ["manual"], tests = [":a", ":c"])
     assert_eq!(tested("test //... --test_tag_filters=slow"), ["//:a"]);
     assert_eq!(tested("test //... --test_size_filters=large"), ["//:b"]);
     assert_eq!(tested("test //:suite"), ["//:a", "//:c"]);
+    assert_eq!(tested("test //... --build_tag_filters=no_such_tag"), ["//:a", "//:b"]);
 }
 
 #[test]

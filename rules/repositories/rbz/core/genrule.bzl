@@ -60,6 +60,7 @@ def _genrule_impl(ctx):
             if tool[DefaultInfo].files_to_run and tool[DefaultInfo].files_to_run.executable
         ],
         outputs = outs,
+        use_default_shell_env = True,
         execution_requirements = requirements,
     )
     files = depset(outs)
