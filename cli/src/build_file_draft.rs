@@ -3,95 +3,98 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::system_definition::{System, systems};
 
+/// What ASDF lets pass, and a rule of rbz does not.
+const PASSED_BY_ASDF: [&str; 2] = ["stack-allocate-note", "style"];
+
 /// A BUILD file for sources that are there.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Draft {
     /// Its text.
     pub text: String,
     /// Whether system definitions said what belongs together.
-    of_systems: bool,
+    pub of_systems: bool,
     /// The systems from elsewhere that it names.
-    elsewhere: BTreeSet<String>,
+    pub elsewhere: BTreeSet<String>,
 }
 
 impl Draft {
     /// A BUILD file for `directory`: a library for each system that is defined there, else one of
     /// all Lisp files at and below it, called `name`. `None` if there is no Lisp.
     pub fn of(directory: &Path, name: &str) -> io::Result<Option<Draft>> {
-        let systems = systems_of(directory)?;
-        if systems.is_empty() {
-            let sources = sources_below(directory)?;
-            if sources.is_empty() {
-                return Ok(None);
+        let mut definitions = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "asd") {
+                definitions.push(path);
             }
-            let text = library(name, &sources, &[], false);
-            return Ok(Some(Draft { text, of_systems: false, elsewhere: BTreeSet::new() }));
         }
-        let mut draft = Draft { text: String::new(), of_systems: true, elsewhere: BTreeSet::new() };
-        for system in &systems {
+        definitions.sort();
+        let systems = systems_of(&definitions)?;
+        if !systems.is_empty() {
+            return Ok(Some(Draft::of_systems(&systems)));
+        }
+        let sources = sources_below(directory)?;
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        let text = library(name, &sources, &[], &[], false);
+        Ok(Some(Draft { text, ..Draft::default() }))
+    }
+
+    /// A library for each of `systems`.
+    pub fn of_systems(systems: &[System]) -> Draft {
+        let mut draft = Draft { of_systems: true, ..Draft::default() };
+        for system in systems {
             let dependencies: Vec<String> =
-                system.dependencies.iter().map(|needed| draft.label_of(needed, &systems)).collect();
+                system.dependencies.iter().map(|needed| draft.label_of(needed, systems)).collect();
             let gap = if draft.text.is_empty() { "" } else { "\n" };
             let is_test = system.name.ends_with("test") || system.name.ends_with("tests");
             let name = target_name(&system.name);
+            let nowarn = PASSED_BY_ASDF.map(str::to_owned);
             draft.text +=
-                &format!("{gap}{}", library(&name, &system.files, &dependencies, is_test));
+                &format!("{gap}{}", library(&name, &system.files, &nowarn, &dependencies, is_test));
         }
-        Ok(Some(draft))
+        draft
     }
 
-    /// What its reader has to do.
-    pub fn advice(&self) -> String {
-        let mut text = match self.of_systems {
-            true => {
-                "\nIt says what the system definition says: check `srcs` and `deps`.\n".to_owned()
-            }
-            false => "\nThe sources are compiled in the order of `srcs`: check it.\n".to_owned(),
-        };
-        if let Some(first) = self.elsewhere.first() {
-            let names: Vec<_> = self.elsewhere.iter().map(|name| format!("`{name}`")).collect();
-            text += &format!(
-                "WORKSPACE has to say where {} come{} from, and what the BUILD file there is:\n    \
-                 new_local_repository(name = \"{first}\", path = …, build_file = …)\n",
-                names.join(", "),
-                if names.len() == 1 { "s" } else { "" }
-            );
-        }
-        text
+    /// Whether a system comes with the Lisp.
+    pub fn is_of_lisp(system: &str) -> bool {
+        system.starts_with("sb-") || matches!(system, "asdf" | "uiop")
     }
 
     fn label_of(&mut self, system: &str, here: &[System]) -> String {
         if here.iter().any(|own| own.name == system) {
             return format!(":{}", target_name(system));
         }
-        if system.starts_with("sb-") || matches!(system, "asdf" | "uiop") {
+        if Draft::is_of_lisp(system) {
             return format!("@lisp//:{system}");
         }
         self.elsewhere.insert(system.to_owned());
-        format!("@{system}")
+        match repository_of(system) {
+            repository if repository == system => format!("@{system}"),
+            repository => format!("@{repository}//:{}", target_name(system)),
+        }
     }
+}
+
+/// The repository in which a system from elsewhere is: that of its definition file.
+pub fn repository_of(system: &str) -> &str {
+    system.split('/').next().unwrap_or(system)
 }
 
 fn target_name(system: &str) -> String {
     system.replace('/', "_")
 }
 
-/// The systems that are defined in `directory` and have files there, each with those files.
-fn systems_of(directory: &Path) -> io::Result<Vec<System>> {
-    let mut definitions = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "asd") {
-            definitions.push(path);
-        }
-    }
-    definitions.sort();
+/// The systems that these files define and that have files there, each with those files.
+pub fn systems_of(definitions: &[PathBuf]) -> io::Result<Vec<System>> {
     let mut all: Vec<System> = Vec::new();
     for definition in definitions {
+        let directory = definition.parent().unwrap_or(definition);
         let text = std::fs::read(definition)?;
         for mut system in systems(&String::from_utf8_lossy(&text)) {
             system.files.retain_mut(|file| {
@@ -101,6 +104,13 @@ fn systems_of(directory: &Path) -> io::Result<Vec<System>> {
                 *file = format!("{file}.{}", extension.unwrap_or(&"lisp"));
                 extension.is_some()
             });
+            // ASDF has itself and UIOP in the image, so that few systems say that they need them.
+            for module in ["asdf", "uiop"] {
+                let declared = system.dependencies.iter().any(|needed| needed == module);
+                if !declared && uses(directory, &system.files, module)? {
+                    system.dependencies.push(module.to_owned());
+                }
+            }
             let is_known = |known: &System| target_name(&known.name) == target_name(&system.name);
             if !system.files.is_empty() && !all.iter().any(is_known) {
                 all.push(system);
@@ -108,6 +118,24 @@ fn systems_of(directory: &Path) -> io::Result<Vec<System>> {
         }
     }
     Ok(all)
+}
+
+/// Whether a symbol of `package` is named in one of `files`.
+fn uses(directory: &Path, files: &[String], package: &str) -> io::Result<bool> {
+    let prefix = format!("{package}:");
+    for file in files {
+        let text = std::fs::read(directory.join(file))?;
+        let text = String::from_utf8_lossy(&text).to_lowercase();
+        let mut found = text.match_indices(&prefix);
+        // `my-asdf:` is another package.
+        let begins = |at: usize| {
+            !text[..at].ends_with(|c: char| c.is_alphanumeric() || "-_./+*".contains(c))
+        };
+        if found.any(|(at, _)| begins(at)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The Lisp files at and below `directory`, those that define packages by their name first.
@@ -139,7 +167,13 @@ fn sources_below(directory: &Path) -> io::Result<Vec<String>> {
     Ok(sources)
 }
 
-fn library(name: &str, sources: &[String], dependencies: &[String], testonly: bool) -> String {
+fn library(
+    name: &str,
+    sources: &[String],
+    nowarn: &[String],
+    dependencies: &[String],
+    testonly: bool,
+) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let list = |attribute: &str, items: &[String]| match items {
         [] => String::new(),
@@ -150,10 +184,11 @@ fn library(name: &str, sources: &[String], dependencies: &[String], testonly: bo
         }
     };
     format!(
-        "lisp_library(\n    name = {},\n{}{}{})\n",
+        "lisp_library(\n    name = {},\n{}{}{}{})\n",
         quote(name),
         if testonly { "    testonly = True,\n" } else { "" },
         list("srcs", sources),
+        list("nowarn", nowarn),
         list("deps", dependencies)
     )
 }
@@ -177,27 +212,32 @@ mod tests {
         let system = r#"
 (defsystem "time" :depends-on ("sb-posix" "cl-fad") :serial t
   :components ((:module "src" :components ((:file "package") (:file "time") (:file "gone")))))
-(defsystem "time/test" :depends-on ("time" "stefil") :components ((:file "test/all")))
+(defsystem "time/test" :depends-on ("time" "stefil/core") :components ((:file "test/all")))
 (defsystem "time/docs" :components ((:static-file "manual")))
 "#;
         let directory = with(&[
             ("time.asd", system),
-            ("src/time.lisp", ""),
+            ("src/time.lisp", "(my-asdf:f) (UIOP:getenv \"TZ\")"),
             ("src/package.lisp", ""),
             ("src/unused.lisp", ""),
             ("test/all.lisp", ""),
         ]);
         let draft = Draft::of(directory.path(), "x").expect("readable").expect("a draft");
-        insta::assert_snapshot!(format!("{}{}", draft.text, draft.advice()), @r#"
+        insta::assert_snapshot!(draft.text, @r#"
         lisp_library(
             name = "time",
             srcs = [
                 "src/package.lisp",
                 "src/time.lisp",
             ],
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+            ],
             deps = [
                 "@lisp//:sb-posix",
                 "@cl-fad",
+                "@lisp//:uiop",
             ],
         )
 
@@ -207,16 +247,18 @@ mod tests {
             srcs = [
                 "test/all.lisp",
             ],
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+            ],
             deps = [
                 ":time",
-                "@stefil",
+                "@stefil//:stefil_core",
             ],
         )
-
-        It says what the system definition says: check `srcs` and `deps`.
-        WORKSPACE has to say where `cl-fad`, `stefil` come from, and what the BUILD file there is:
-            new_local_repository(name = "cl-fad", path = …, build_file = …)
         "#);
+        let elsewhere: Vec<_> = draft.elsewhere.iter().collect();
+        assert_eq!(elsewhere, ["cl-fad", "stefil/core"]);
     }
 
     #[test]

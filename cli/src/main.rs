@@ -10,6 +10,7 @@ mod diagnostics;
 mod directories;
 mod environment;
 mod event_log;
+mod external_systems;
 mod invocation;
 mod option_reader;
 mod per_test;
@@ -123,7 +124,10 @@ fn execute(
         RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue)?,
         RawCommand::Init(arguments) => {
             no_residue("init", &arguments.residue)?;
-            write_data(&commands::init::run(&environment.current_directory)?)?;
+            write_data(&commands::init::run(
+                &environment.current_directory,
+                &external_systems::places(environment.home.as_deref()),
+            )?)?;
         }
         RawCommand::Clean(arguments) => {
             no_residue("clean", &arguments.residue)?;

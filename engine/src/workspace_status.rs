@@ -113,6 +113,7 @@ impl Executor<'_> {
             unconfined: true,
             timeout: None,
             keep: false,
+            live: None,
             merge_output: false,
         };
         let completed = self

@@ -27,6 +27,8 @@ enum Task {
     },
     /// Checks format, lints and documentation
     Check,
+    /// Compares the time that builds take with that of plain ASDF
+    Benchmark,
     /// Does what has to be right before a change is merged: `check` and `test`, both to the end
     Ci,
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             packages::install().and_then(|()| steps::test(&arguments))
         }
         Some(Task::Check) => steps::check(),
+        Some(Task::Benchmark) => packages::install().and_then(|()| steps::benchmark()),
         Some(Task::Ci) => packages::install().and_then(|()| {
             let checks = steps::check();
             steps::test(&[]).and(checks)

@@ -33,6 +33,16 @@ pub fn test(arguments: &[String]) -> Result<()> {
     run(test)
 }
 
+/// Times of rbz and of ASDF for the same sources.
+pub fn benchmark() -> Result<()> {
+    run(cargo(&["build", "--package", "rbz"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let program = target.unwrap_or_else(|| repository().join("target")).join("debug/rbz");
+    let mut compare = Command::new(repository().join("benchmarks/compare"));
+    compare.arg(program);
+    run(compare)
+}
+
 fn cargo(arguments: &[&str]) -> Command {
     // Cargo says which cargo it is, so that the same toolchain goes on.
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,13 +1,15 @@
 //! `rbz init`: makes a workspace of the current directory.
 //!
 //! Nothing that is there is changed, save that `.gitignore` gets the lines it lacks. A directory
-//! without Lisp files gets a small program with a test; one that has some gets libraries of them.
+//! without Lisp files gets a small program with a test; one that has some gets libraries of them,
+//! and repositories of the systems that they need.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::build_file_draft::Draft;
+use crate::build_file_draft::{Draft, repository_of};
 use crate::command_error::CommandError;
+use crate::external_systems::Repositories;
 use crate::workspace_root::WORKSPACE_FILES;
 
 const GREETING: &str = r#"(defpackage :greeting
@@ -63,38 +65,71 @@ lisp_test(
 
 const IGNORED: [&str; 3] = ["/rbz-out", "/rbz-bin", "/rbz-testlogs"];
 
-/// Makes a workspace of `directory`. Yields what is to be said about it.
-pub fn run(directory: &Path) -> Result<String, CommandError> {
+/// Makes a workspace of `directory`; systems that it needs are looked for in `places`. Yields what
+/// is to be said about it.
+pub fn run(directory: &Path, places: &[PathBuf]) -> Result<String, CommandError> {
     let mut report = String::new();
     let name = workspace_name(directory);
-    if WORKSPACE_FILES.iter().any(|file| directory.join(file).exists()) {
-        report += "kept    WORKSPACE\n";
-    } else {
-        create(directory, "WORKSPACE", &format!("workspace(name = \"{name}\")\n"), &mut report)?;
-    }
-    let next = if ["BUILD", "BUILD.bazel"].iter().any(|file| directory.join(file).exists()) {
+    let has = |names: &[&str]| names.iter().any(|name| directory.join(name).exists());
+    let (mut advice, mut repositories) = (String::new(), Repositories::default());
+    let mut next = "rbz test //...";
+    if has(&["BUILD", "BUILD.bazel"]) {
         report += "kept    BUILD\n";
-        "rbz test //...".to_owned()
     } else {
-        let draft =
-            Draft::of(directory, &name).map_err(|error| cannot("read", directory, error))?;
-        match draft {
+        let read = |error| cannot("read", directory, error);
+        match Draft::of(directory, &name).map_err(read)? {
             None => {
                 create(directory, "BUILD", EXAMPLE_BUILD, &mut report)?;
                 create(directory, "greeting.lisp", GREETING, &mut report)?;
                 create(directory, "hello.lisp", HELLO, &mut report)?;
                 create(directory, "greeting_test.lisp", GREETING_TEST, &mut report)?;
-                "rbz test //... && rbz run //:hello".to_owned()
+                next = "rbz test //... && rbz run //:hello";
             }
             Some(draft) => {
                 create(directory, "BUILD", &draft.text, &mut report)?;
-                report += &draft.advice();
-                "rbz build //...".to_owned()
+                repositories = Repositories::of(&draft.elsewhere, places).map_err(read)?;
+                advice += match draft.of_systems {
+                    true => {
+                        "\nBUILD says what the system definition says: check `srcs` and `deps`.\n"
+                    }
+                    false => "\nThe sources are compiled in the order of `srcs`: check it.\n",
+                };
+                next = "rbz build -k //...";
             }
         }
-    };
+    }
+    for (name, text) in &repositories.build_files {
+        create(directory, &format!("third_party/{name}.BUILD"), text, &mut report)?;
+    }
+    if !repositories.found.is_empty() && !has(&["third_party/BUILD", "third_party/BUILD.bazel"]) {
+        create(directory, "third_party/BUILD", "", &mut report)?;
+    }
+    let declarations = repositories.declarations();
+    if WORKSPACE_FILES.iter().any(|file| directory.join(file).exists()) {
+        report += "kept    WORKSPACE\n";
+        if !declarations.is_empty() {
+            advice += &format!("\nWORKSPACE has to say:\n{declarations}");
+        }
+    } else {
+        let text = format!("workspace(name = \"{name}\")\n{declarations}");
+        create(directory, "WORKSPACE", &text, &mut report)?;
+    }
     ignore_outputs(directory, &mut report)?;
-    Ok(format!("{report}\nNext: {next}\n"))
+    advice += &about_missing(&repositories);
+    Ok(format!("{report}{advice}\nNext: {next}\n"))
+}
+
+/// What the reader has to do about systems that were not found.
+fn about_missing(repositories: &Repositories) -> String {
+    let Some(first) = repositories.missing.first() else { return String::new() };
+    let names: Vec<_> = repositories.missing.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "\n{} {} not found on this machine. WORKSPACE has to say where to look, and what the BUILD \
+         file there is:\n    new_local_repository(name = \"{}\", path = …, build_file = …)\n",
+        names.join(", "),
+        if names.len() == 1 { "was" } else { "were" },
+        repository_of(first)
+    )
 }
 
 fn cannot(what: &str, path: &Path, error: std::io::Error) -> CommandError {
@@ -108,6 +143,9 @@ fn create(
     report: &mut String,
 ) -> Result<(), CommandError> {
     let path = directory.join(name);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| cannot("create", parent, error))?;
+    }
     match std::fs::File::create_new(&path) {
         Ok(mut file) => {
             file.write_all(text.as_bytes()).map_err(|error| cannot("write", &path, error))?;
@@ -176,12 +214,12 @@ mod tests {
     #[test]
     fn an_empty_directory_gets_a_program_with_a_test() {
         let (_outer, path) = directory();
-        insta::assert_snapshot!(run(&path).expect("a workspace"), @r#"
-        created WORKSPACE
+        insta::assert_snapshot!(run(&path, &[]).expect("a workspace"), @r#"
         created BUILD
         created greeting.lisp
         created hello.lisp
         created greeting_test.lisp
+        created WORKSPACE
         created .gitignore
 
         Next: rbz test //... && rbz run //:hello
@@ -194,8 +232,8 @@ mod tests {
         let (_outer, path) = directory();
         std::fs::write(path.join("BUILD"), "# mine\n").expect("a file");
         std::fs::write(path.join(".gitignore"), "*.fasl\nrbz-out").expect("a file");
-        run(&path).expect("a workspace");
-        run(&path).expect("a workspace");
+        run(&path, &[]).expect("a workspace");
+        run(&path, &[]).expect("a workspace");
         assert_eq!(read(&path, "BUILD"), "# mine\n");
         assert_eq!(read(&path, ".gitignore"), "*.fasl\nrbz-out\n/rbz-bin\n/rbz-testlogs\n");
         assert!(!path.join("hello.lisp").exists());
@@ -206,14 +244,14 @@ mod tests {
         let (_outer, path) = directory();
         std::fs::create_dir(path.join("src")).expect("a directory");
         std::fs::write(path.join("src/mine.lisp"), "").expect("a file");
-        insta::assert_snapshot!(run(&path).expect("a workspace"), @r#"
-        created WORKSPACE
+        insta::assert_snapshot!(run(&path, &[]).expect("a workspace"), @r#"
         created BUILD
-
-        The sources are compiled in the order of `srcs`: check it.
+        created WORKSPACE
         created .gitignore
 
-        Next: rbz build //...
+        The sources are compiled in the order of `srcs`: check it.
+
+        Next: rbz build -k //...
         "#);
         assert!(read(&path, "BUILD").contains("\"src/mine.lisp\""));
         assert!(!path.join("greeting.lisp").exists());

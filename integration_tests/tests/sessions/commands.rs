@@ -29,7 +29,7 @@ fn init_makes_a_library_of_what_is_there() {
         .build();
     ws.remove("WORKSPACE");
     ws.rbz("init").run();
-    ws.rbz("build //...").run();
+    ws.rbz("build //:mine").run().stderr_has("  rbz-bin/mine.fasl\n");
 }
 
 #[test]
@@ -52,6 +52,53 @@ fn init_makes_libraries_of_systems_that_lie_in_directories() {
     ws.remove("WORKSPACE");
     ws.rbz("init").run().stdout_has("check `srcs` and `deps`");
     ws.rbz("build //:mine //:mine_tests").run();
+}
+
+#[test]
+fn init_finds_the_systems_that_a_project_needs() {
+    let ws = workspace()
+        .file(
+            "mine.asd",
+            "(defsystem \"mine\" :depends-on (\"shout/twice\") :components ((:file \"mine\")))\n\
+             (defsystem \"mine/docs\" :depends-on (\"nowhere\") :components ((:file \"docs\")))\n",
+        )
+        // Style warnings do not stop ASDF, and UIOP is always there.
+        .file("mine.lisp", "(defun mine (unused) (uiop:strcat (shout:twice \"a\") \"b\"))\n")
+        .file("docs.lisp", "")
+        .build();
+    let below = ws.home().join("common-lisp/shout");
+    std::fs::create_dir_all(&below).expect("the home directory can be written");
+    for (name, text) in [
+        (
+            "shout.asd",
+            "(defsystem \"shout\" :components ((:file \"shout\")))\n\
+             (defsystem \"shout/twice\" :depends-on (\"shout\") :components ((:file \"twice\")))\n",
+        ),
+        (
+            "shout.lisp",
+            "(defpackage #:shout (:use #:cl) (:export #:shout #:twice))\n(in-package #:shout)\n\
+             (defun shout (text) (string-upcase text))\n",
+        ),
+        (
+            "twice.lisp",
+            "(in-package #:shout)\n(defun twice (text) (shout (format nil \"~a~a\" text text)))\n",
+        ),
+    ] {
+        std::fs::write(below.join(name), text).expect("the home directory can be written");
+    }
+    ws.remove("WORKSPACE");
+    let outcome = ws.rbz("init").run();
+    outcome.stdout_has("created third_party/shout.BUILD").stdout_has("`nowhere` was not found");
+    ws.write(
+        "check/BUILD",
+        "lisp_test(name = \"check\", expression = \"(equal (mine 1) \\\"AAb\\\")\", deps = [\"//:mine\"])\n",
+    );
+    ws.write(
+        "BUILD",
+        &format!("package(default_visibility = [\"//check:__pkg__\"])\n{}", ws.read("BUILD")),
+    );
+    ws.rbz("test //check").run().stdout_has("PASSED");
+    ws.rbz("build //:mine_docs").exit_code(1).run().stderr_has("there is no repository `@nowhere`");
 }
 
 #[test]
@@ -108,8 +155,8 @@ fn bash_completes_commands_options_and_their_values() {
 #[test]
 fn the_workspace_is_found_from_below() {
     let ws = tower().build();
-    ws.rbz("build :words").in_directory("words").run();
-    ws.rbz("build //weather").in_directory("words").run();
+    ws.rbz("build :words").in_directory("words").run().stderr_has("  rbz-bin/words/words");
+    ws.rbz("build //weather").in_directory("words").run().stderr_has("  rbz-bin/weather/weather");
 }
 
 #[test]
@@ -203,5 +250,5 @@ fn with_nobuild_nothing_is_executed_but_mistakes_are_found() {
         "BUILD",
         "genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"exit 1\", srcs = [\"//no:no\"])\n",
     );
-    ws.rbz("build --nobuild //:o").exit_code(1).run();
+    ws.rbz("build --nobuild //:o").exit_code(1).run().stderr_has("`//:o` names it in its `srcs`");
 }
