@@ -158,6 +158,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         subcommands: false,
         shuffle: None,
         test_caching: TestCaching::Auto,
+        stream_tests: false,
         workspace_status: WorkspaceStatus::default(),
     };
     let engine = Engine::open(options, Arc::new(Broken), Arc::new(Broken)).unwrap();
