@@ -46,6 +46,12 @@ fn custom_rule() {
     assert!(ws.read("rbz-bin/greeter/texts.lisp").contains("Grüß Gott"));
 }
 
+#[test]
+fn native() {
+    let ws = built_and_tested("native");
+    ws.rbz("run //:show").run().stdout_has("  oooooooo  \n  oo    oo  \n");
+}
+
 /// Every directory of `examples` has its test above.
 #[test]
 fn every_example_is_here() {
@@ -55,5 +61,5 @@ fn every_example_is_here() {
     let mut names: Vec<_> =
         directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    assert_eq!(names, ["custom_rule", "generated", "hello", "library", "packages"]);
+    assert_eq!(names, ["custom_rule", "generated", "hello", "library", "native", "packages"]);
 }

@@ -3,6 +3,7 @@
 mod c_failures;
 mod c_rules;
 mod caching;
+mod cdeps;
 mod commands;
 mod configuration;
 mod core_rules;

@@ -144,10 +144,23 @@ def _ask(ctx, compiler, *arguments):
     lines = result.stdout.strip().split("\n")
     return lines[-1].strip() if result.return_code == 0 else ""
 
-def _find_file(ctx, compiler, name):
-    """Where the compiler finds a file that it links, or nothing."""
-    path = _ask(ctx, compiler, "-print-file-name=" + name)
-    return _clean(path) if path.startswith("/") else None
+def _library_directories(ctx, compiler):
+    """Where the compiler looks for files that it links, in this order."""
+    directories = {}
+    for line in ctx.execute([str(compiler), "-print-search-dirs"]).stdout.split("\n"):
+        if line.startswith("libraries: ="):
+            for directory in line[len("libraries: ="):].split(":"):
+                if directory.startswith("/") and ctx.path(directory).exists:
+                    directories[_clean(directory)] = None
+    return directories.keys()
+
+def _find_file(ctx, directories, name):
+    """Where a file that is linked is, or nothing."""
+    for directory in directories:
+        path = directory + "/" + name
+        if ctx.path(path).exists:
+            return path
+    return None
 
 def _find_program(ctx, compiler, name):
     """Where the compiler finds a program that it runs, or nothing."""
@@ -236,7 +249,7 @@ def _soname(ctx, readelf, path):
             return line.split("[")[-1].split("]")[0]
     return None
 
-def _library_files(ctx, compiler, readelf, name):
+def _library_files(ctx, directories, readelf, name):
     """What a link with `-lNAME` reads, and what a program linked so needs when it runs."""
     link = {}
     run = {}
@@ -251,7 +264,7 @@ def _library_files(ctx, compiler, readelf, name):
         if file in seen:
             continue
         seen[file] = None
-        path = file if file.startswith("/") else _find_file(ctx, compiler, file)
+        path = file if file.startswith("/") else _find_file(ctx, directories, file)
         if not path or not ctx.path(path).exists:
             continue
         link[path] = None
@@ -297,6 +310,12 @@ package(default_visibility = ["//visibility:public"])
     name = name,
     message = {message},
 ) for name in {names}]
+
+missing_cc_toolchain(
+    name = "toolchain_if_any",
+    message = {message},
+    optional = True,
+)
 """.format(message = repr(message), names = repr(["toolchain"] + _COMMON_LIBRARIES.keys())))
 
 def _cc_configure_impl(ctx):
@@ -323,7 +342,8 @@ def _cc_configure_impl(ctx):
         if name not in parts:
             _missing(ctx, "%s has no `%s`: install the binutils (on Debian: apt-get install binutils)" % (compiler, name))
             return
-    plugin = _find_file(ctx, compiler, "liblto_plugin.so")
+    directories = _library_directories(ctx, compiler)
+    plugin = _find_file(ctx, directories, "liblto_plugin.so")
     if plugin:
         _add_program(ctx, programs, plugin)
 
@@ -352,7 +372,7 @@ def _cc_configure_impl(ctx):
 
     start_files = {}
     for name in _START_FILES:
-        path = _find_file(ctx, compiler, name)
+        path = _find_file(ctx, directories, name)
         if path:
             start_files[path] = None
     if not any([path.endswith("/crt1.o") for path in start_files]):
@@ -362,7 +382,7 @@ def _cc_configure_impl(ctx):
     link = dict(start_files)
     run = {}
     for name in _BASE_LIBRARIES:
-        link_files, run_files = _library_files(ctx, compiler, readelf, name)
+        link_files, run_files = _library_files(ctx, directories, readelf, name)
         for path in link_files:
             link[path] = None
         for path in run_files:
@@ -375,7 +395,7 @@ package(default_visibility = ["//visibility:public"])
 """]
     libraries = {}
     for name in _COMMON_LIBRARIES.keys() + [name for name in ctx.attr.libraries if name not in _COMMON_LIBRARIES]:
-        link_files, run_files = _library_files(ctx, compiler, readelf, name)
+        link_files, run_files = _library_files(ctx, directories, readelf, name)
         if not link_files:
             if name in ctx.attr.libraries:
                 fail("libraries: %s finds neither lib%s.so nor lib%s.a: on Debian, a package whose name ends with -dev has them" % (compiler, name, name))
@@ -405,6 +425,11 @@ cc_system_library(
     for linker, files in linkers.items():
         text.append(_system_files("linker_" + linker, files.keys()))
     text.append("""
+alias(
+    name = "toolchain_if_any",
+    actual = ":toolchain",
+)
+
 cc_toolchain(
     name = "toolchain",
     ar = {ar},

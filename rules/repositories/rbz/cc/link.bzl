@@ -162,6 +162,7 @@ def link(
         form = "static",
         shared = False,
         soname = None,
+        first_options = [],
         linkopts = [],
         additional_inputs = [],
         progress_message = None):
@@ -178,6 +179,7 @@ def link(
         the archives is linked, used or not.
       shared: whether a shared object is made.
       soname: the name that the shared object says it has.
+      first_options: arguments that come first, so that those of libraries can undo them.
       linkopts: arguments that come last.
       additional_inputs: files that arguments name.
       progress_message: what to show.
@@ -197,6 +199,7 @@ def link(
     system = system_libraries(toolchain, flags)
 
     args = ctx.actions.args()
+    args.add_all(first_options)
     if shared:
         args.add("-shared")
         if soname:
@@ -259,6 +262,8 @@ def link_cdeps(ctx, toolchain, output, cc_info, mode):
         form = "whole",
         shared = True,
         soname = output.basename,
+        # What no library defines is found now, not when it is called.
+        first_options = ["-Wl,-z,defs"],
         progress_message = "Linking the C dependencies of %s" % ctx.label,
     )
     return depset(dynamic_libraries(cc_info.linking_context, "whole"), transitive = [files])

@@ -26,6 +26,11 @@ CcToolchainInfo = provider(
     },
 )
 
+NoCcToolchainInfo = provider(
+    doc = "Why there is no C compiler, for those who can do without.",
+    fields = {"message": "What to tell the user."},
+)
+
 SystemLibraryInfo = provider(
     doc = "A library of the machine.",
     fields = {
@@ -104,6 +109,8 @@ cc_toolchain = rule(
 )
 
 def _missing_cc_toolchain_impl(ctx):
+    if ctx.attr.optional:
+        return [DefaultInfo(), NoCcToolchainInfo(message = ctx.attr.message)]
     fail(ctx.attr.message)
 
 missing_cc_toolchain = rule(
@@ -111,6 +118,7 @@ missing_cc_toolchain = rule(
     doc = "Stands for a compiler or library that was not found: an error for whoever needs it.",
     attrs = {
         "message": attr.string(mandatory = True, doc = "What to tell the user."),
+        "optional": attr.bool(doc = "Whether it is an error only for those who make it one."),
     },
 )
 

@@ -1,5 +1,6 @@
 """The attributes that all Lisp rules share."""
 
+load("//cc:provider.bzl", "CcInfo")
 load(":provider.bzl", "LispInfo")
 
 LISP_COMPILE_ATTRS = {
@@ -11,8 +12,13 @@ LISP_COMPILE_ATTRS = {
         providers = [LispInfo],
         doc = "Lisp targets that are loaded before the sources compile, in this order.",
     ),
-    "cdeps": attr.label_list(doc = "C and C++ libraries; not supported yet."),
-    "cdeps_at_compile": attr.bool(doc = "Whether `cdeps` are loaded when the sources compile."),
+    "cdeps": attr.label_list(
+        providers = [CcInfo],
+        doc = "C and C++ libraries that the sources call; programs have them inside.",
+    ),
+    "cdeps_at_compile": attr.bool(
+        doc = "Whether the C libraries of the closure can be called while the sources compile.",
+    ),
     "order": attr.string(
         default = "serial",
         values = ["serial", "parallel", "multipass"],
@@ -61,5 +67,6 @@ LISP_COMPILE_ATTRS = {
     "_additional_dynamic_load_outputs": attr.label(
         default = Label("//lisp:additional_dynamic_load_outputs"),
     ),
+    "_cc_toolchain": attr.label(default = Label("@cc//:toolchain_if_any")),
     "_lisp_toolchain": attr.label(default = Label("@lisp//:toolchain")),
 }

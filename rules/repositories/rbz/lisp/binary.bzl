@@ -1,6 +1,7 @@
 """The rules `lisp_binary` and `lisp_test`."""
 
 load(":attributes.bzl", "LISP_COMPILE_ATTRS")
+load(":cdeps.bzl", "add_c_libraries", "path_in_runfiles", "shared_object")
 load(
     ":compile.bzl",
     "build_flags",
@@ -38,8 +39,8 @@ def _is_stamped(ctx):
     """Whether the program knows the status of the workspace."""
     return ctx.attr.stamp == 1 or (ctx.attr.stamp == -1 and ctx.configuration.stamp_binaries())
 
-def _core(ctx, toolchain, compiled, output, executable):
-    """Registers the action that saves a core."""
+def _core(ctx, toolchain, compiled, object, output, executable):
+    """Registers the action that saves a core; `object` is what `shared_object` says."""
     attr = ctx.attr
     info = compiled.lisp_info
     image = attr.image
@@ -52,6 +53,10 @@ def _core(ctx, toolchain, compiled, output, executable):
         warnings = depset(_without(warnings, inside.warnings))
         hashes = depset(_without(hashes, inside.hashes))
     parameters.add(output, format = "output %s")
+    parameters.add("program " + path_in_runfiles(ctx, output))
+    add_c_libraries(parameters, info.cc_info, object)
+    if object:
+        parameters.add("opens " + path_in_runfiles(ctx, object.file))
 
     # A core alone may be another target's image; of programs only those that say so.
     if attr.allow_save_lisp or not executable:
@@ -86,7 +91,11 @@ def _core(ctx, toolchain, compiled, output, executable):
         toolchain,
         "binary" if image and LispInfo not in image and executable else "core",
         parameters,
-        inputs = depset(extra, transitive = [info.fasls, warnings, hashes, info.compile_data]),
+        inputs = depset(
+            extra,
+            transitive = [info.fasls, warnings, hashes, info.compile_data] +
+                         ([object.files] if object else []),
+        ),
         outputs = [output],
         mnemonic = "LispCore",
         progress_message = "Saving %s" % shown_path(output),
@@ -143,18 +152,27 @@ def _lisp_binary_impl(ctx):
     )
     program = ctx.actions.declare_file(ctx.label.name)
     core = ctx.actions.declare_file(ctx.label.name + ".core")
-    _core(ctx, toolchain, compiled, program, True)
+    object = compiled.shared_object or shared_object(ctx, compiled.lisp_info.cc_info)
+    object_files = object.files if object else depset()
+    _core(ctx, toolchain, compiled, object, program, True)
 
     # Made only if somebody asks for it: the program holds a core of its own.
-    _core(ctx, toolchain, compiled, core, False)
+    _core(ctx, toolchain, compiled, object, core, False)
     runfiles = lisp_runfiles(ctx, files = [program])
     return [
         DefaultInfo(
             executable = program,
             files = depset([program]),
-            runfiles = runfiles.merge(ctx.runfiles(transitive_files = toolchain.runtime_files)),
+            runfiles = runfiles.merge(ctx.runfiles(
+                transitive_files = depset(transitive = [toolchain.runtime_files, object_files]),
+            )),
         ),
-        lisp_output_groups(ctx, compiled, core = depset([core])),
+        lisp_output_groups(
+            ctx,
+            compiled,
+            object,
+            core = depset([core], transitive = [object_files], order = "preorder"),
+        ),
         compiled.lisp_info,
         toolchain,
     ]

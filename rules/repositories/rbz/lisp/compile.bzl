@@ -1,5 +1,6 @@
 """Compiling the sources of a target, one action for each file where the target allows it."""
 
+load(":cdeps.bzl", "add_c_libraries", "shared_object")
 load(":provider.bzl", "LispInfo", "collect_lisp_info", "extend_lisp_info", "loads_of")
 load(":toolchain.bzl", "run_lisp", "shown_path", "toolchain_of")
 
@@ -95,7 +96,7 @@ def lisp_compile_srcs(
       ctx: the rule's context; `_lisp_toolchain` among its attributes says which Lisp, else `image` does.
       srcs: the sources, in load order.
       deps: targets with LispInfo.
-      cdeps: targets with C libraries.
+      cdeps: targets with CcInfo.
       image: the program that runs the actions in place of the usual one.
       add_features: features of this target and of all that depend on it.
       nowarn: handlers of conditions.
@@ -109,7 +110,8 @@ def lisp_compile_srcs(
       load: how consumers and later files see this target before they compile.
 
     Returns:
-      A struct of `lisp_info`, `output_fasl` (None without sources) and `build_flags`.
+      A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`, and of
+      `shared_object`, what `shared_object` says if the sources see it, else None.
     """
     order = order or "serial"
     load = load or "source"
@@ -126,14 +128,18 @@ def lisp_compile_srcs(
         compile_data = compile_data,
     )
     flags = build_flags(ctx, base, verbose_level)
+    object = None
+    if getattr(ctx.attr, "cdeps_at_compile", False):
+        object = shared_object(ctx, base.cc_info)
     if not srcs:
-        return struct(lisp_info = base, output_fasl = None, build_flags = flags)
+        return struct(lisp_info = base, output_fasl = None, build_flags = flags, shared_object = object)
 
     if order == "multipass":
         nowarn = nowarn + ["redefined-method", "redefined-function"]
     target = struct(
         toolchain = toolchain,
         base = base,
+        shared_object = object,
         nowarn = nowarn,
         image = image,
         block_compile = _block_compilation(block_compile, block_compile_specified_only),
@@ -206,13 +212,14 @@ def lisp_compile_srcs(
         load_inputs = srcs if as_source else [whole],
         core_loads = ["fasl " + whole.path],
     )
-    return struct(lisp_info = info, output_fasl = whole, build_flags = flags)
+    return struct(lisp_info = info, output_fasl = whole, build_flags = flags, shared_object = object)
 
 def _compile(ctx, target, files, steps, step_inputs):
     """Registers the action that compiles `files`."""
     base = target.base
     outputs = [out for file in files for out in (file.fasl, file.warnings, file.hash)]
     parameters = shared_parameters(ctx, base, target.nowarn, target.verbose_level)
+    add_c_libraries(parameters, base.cc_info, target.shared_object)
     if target.block_compile:
         parameters.add("block-compile " + target.block_compile)
     image = target.image
@@ -235,7 +242,8 @@ def _compile(ctx, target, files, steps, step_inputs):
         parameters,
         inputs = depset(
             [file.src for file in files],
-            transitive = [step_inputs, base.load_inputs, base.compile_data],
+            transitive = [step_inputs, base.load_inputs, base.compile_data] +
+                         ([target.shared_object.files] if target.shared_object else []),
         ),
         outputs = outputs,
         mnemonic = "LispCompile",

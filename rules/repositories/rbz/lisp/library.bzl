@@ -26,7 +26,7 @@ def _lisp_library_impl(ctx):
     fasls = [compiled.output_fasl] if compiled.output_fasl else []
     return [
         DefaultInfo(files = depset(fasls), runfiles = lisp_runfiles(ctx)),
-        lisp_output_groups(ctx, compiled),
+        lisp_output_groups(ctx, compiled, compiled.shared_object),
         compiled.lisp_info,
     ]
 

@@ -1,6 +1,7 @@
 """The output groups of Lisp targets."""
 
 load("//core:settings.bzl", "BuildSettingInfo")
+load(":cdeps.bzl", "shared_object")
 
 def _deps_manifest(ctx, info):
     """A file that lists features and sources of the closure, in load order."""
@@ -12,12 +13,13 @@ def _deps_manifest(ctx, info):
     ctx.actions.write(manifest, content)
     return depset([manifest])
 
-def lisp_output_groups(ctx, compiled, **groups):
+def lisp_output_groups(ctx, compiled, object = None, **groups):
     """The OutputGroupInfo of a Lisp target.
 
     Args:
       ctx: the rule's context.
       compiled: what `lisp_compile_srcs` returned.
+      object: what `shared_object` says, if it was asked.
       **groups: depsets of further groups.
 
     Returns:
@@ -26,4 +28,6 @@ def lisp_output_groups(ctx, compiled, **groups):
     groups["fasl"] = depset([compiled.output_fasl] if compiled.output_fasl else [])
     if ctx.attr._additional_dynamic_load_outputs[BuildSettingInfo].value:
         groups["deps_manifest"] = _deps_manifest(ctx, compiled.lisp_info)
+        object = object or shared_object(ctx, compiled.lisp_info.cc_info)
+        groups["dynamic_library"] = depset([object.file] if object else [])
     return OutputGroupInfo(**groups)

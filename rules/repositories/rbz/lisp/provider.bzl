@@ -1,5 +1,7 @@
 """What Lisp rules tell each other."""
 
+load("//cc:provider.bzl", "CcInfo", "merge_cc_infos")
+
 LispInfo = provider(
     doc = "What a Lisp target offers to those that depend on it.",
     fields = {
@@ -51,7 +53,7 @@ def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], 
 
     Args:
       deps: targets with LispInfo, in load order.
-      cdeps: targets with C libraries.
+      cdeps: targets with CcInfo.
       build_image: the program that runs the actions, if it is not the usual one. What it holds
         belongs to the target like its dependencies: those who do not use the image need it.
       features: features to add.
@@ -60,8 +62,6 @@ def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], 
     Returns:
       A LispInfo without sources of its own.
     """
-    if cdeps:
-        fail("cdeps are not supported yet")
     infos = [build_image[LispInfo]] if build_image and LispInfo in build_image else []
     infos = infos + [dep[LispInfo] for dep in deps]
     return LispInfo(
@@ -78,7 +78,10 @@ def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], 
             info.compile_data
             for info in infos
         ]),
-        cc_info = None,
+        cc_info = merge_cc_infos(
+            cc_infos = [dep[CcInfo] for dep in cdeps] +
+                       [info.cc_info for info in infos if info.cc_info],
+        ),
         loads = depset(transitive = [loads_of(info) for info in infos], order = "postorder"),
         load_inputs = depset(transitive = [load_inputs_of(info) for info in infos]),
         core_loads = depset(transitive = [core_loads_of(info) for info in infos], order = "postorder"),

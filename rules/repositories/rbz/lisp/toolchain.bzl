@@ -174,11 +174,10 @@ def toolchain_of(ctx, image):
     return target[LispToolchainInfo]
 
 def _image_core(image):
-    """The core of an image that is a Lisp program of ours, or None."""
+    """The core of an image that is a Lisp program of ours, and after it what it opens; or None."""
     if LispInfo not in image or OutputGroupInfo not in image:
         return None
-    core = getattr(image[OutputGroupInfo], "core", None)
-    return core.to_list()[0] if core else None
+    return getattr(image[OutputGroupInfo], "core", None)
 
 def run_lisp(
         ctx,
@@ -225,9 +224,9 @@ def run_lisp(
         core = _image_core(image)
         if core:
             program = toolchain.program
-            direct.append(depset([core]))
+            direct.append(core)
             direct.append(image[DefaultInfo].default_runfiles.files)
-            arguments = ["--core", core.path] + runtime + [command] + image_arguments
+            arguments = ["--core", core.to_list()[0].path] + runtime + [command] + image_arguments
         else:
             program = image[DefaultInfo].files_to_run.executable.path
             tools.append(image[DefaultInfo].files_to_run)

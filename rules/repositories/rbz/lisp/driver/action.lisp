@@ -8,6 +8,7 @@
   (setf *handlers* (parameters :nowarn parameters)
         bazel.log:*verbose* (or (parse-integer (parameter :verbose parameters "0") :junk-allowed t) 0))
   (prepare-image)
+  (open-c-libraries parameters)
   (flet ((flag (key) (and (parameter key parameters nil) t)))
     (setf *action*
           (bazel.main::make-action

@@ -15,7 +15,9 @@
   (let ((action (begin-action command parameters)))
     (setf *parameters* parameters)
     (dolist (path (parameters :status parameters)) (read-status path))
-    (and (process-steps parameters #'no-threads-p)
+    (and (process-steps parameters (lambda (step)
+                                     (note-undefined-aliens step)
+                                     (no-threads-p step)))
          (progn
            (dolist (path (append (parameters :hash-of parameters)
                                  (parameters :warnings parameters)))
@@ -33,6 +35,7 @@
   "Save the image of ACTION and end; returns nil if anything is wrong with it."
   (and (modes-agree-p *parameters*)
        (or (undefined-resolved-p action) (bazel.main::action-force-compilation-p action))
+       (aliens-defined-p)
        (no-threads-p nil)
        (let ((toplevel (toplevel *parameters*)))
          (when toplevel
@@ -45,6 +48,7 @@
   (let ((parameters (forget-action)))
     (when (parameter :precompile-generics parameters nil) (precompile-generics))
     (restore-defaults)
+    (keep-c-libraries parameters)
     (when (string= (parameter :mode parameters "fastbuild") "opt") (remove-debug-information))
     (save-core (parameter :output parameters)
                :toplevel toplevel
@@ -65,6 +69,7 @@
          (helper (parameter :helper parameters))
          (*package* (find-package "COMMON-LISP-USER")))
     (restore-defaults)
+    (keep-c-libraries parameters)
     (load (native-path helper) :external-format :utf-8)
     (let ((function (find-symbol "SAVE-AND-EXIT" "COMMON-LISP-USER")))
       (flet ((flag (key) (and (parameter key parameters nil) t)))
@@ -137,3 +142,33 @@
            (format nil "~a is inline, but was compiled as an ordinary call: the file that defines it must come first" shown))
           ((bazel.sbcl:function-has-transforms-p name)
            (format nil "~a is known to the compiler (a structure's accessor, say), but was compiled as an ordinary call: the file that defines it must come first" shown)))))
+
+;;; Names of C that are nowhere
+
+(define-condition bazel.warning:undefined-alien (style-warning)
+  ((name :initarg :name :reader undefined-name))
+  (:documentation "No C library defines a name that Lisp code uses.")
+  (:report (lambda (condition stream)
+             (format stream "no C library defines `~a`: `cdeps` of the target that uses it name the one that does"
+                     (undefined-name condition)))))
+
+(defvar *undefined-aliens* '()
+  "The names of C that were undefined so far, each with the step after which it was.")
+
+(defun note-undefined-aliens (step)
+  "Remember which names of C are undefined after STEP was loaded, and were not used before."
+  (dolist (name (undefined-aliens))
+    (unless (assoc name *undefined-aliens* :test #'string=)
+      (push (cons name step) *undefined-aliens*))))
+
+(defun aliens-defined-p ()
+  "True if every name of C is defined now, or nobody minds."
+  (loop with undefined = (undefined-aliens)
+        for (name . step) in (reverse (shiftf *undefined-aliens* '()))
+        when (member name undefined :test #'string=)
+          do (let ((*current-source-file* (step-path step)))
+               (handler-bind ((bazel.warning:undefined-alien (lambda (condition)
+                                                               (handle-warning condition)
+                                                               (muffle-warning condition))))
+                 (warn 'bazel.warning:undefined-alien :name name))))
+  (sound-p))

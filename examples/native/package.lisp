@@ -1,0 +1,3 @@
+(defpackage #:pictures
+  (:use #:common-lisp #:sb-alien)
+  (:export #:picture #:edge-count #:edge-points #:edges-drawn))

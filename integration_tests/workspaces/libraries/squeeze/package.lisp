@@ -1,0 +1,3 @@
+(defpackage #:squeeze
+  (:use #:common-lisp #:cffi)
+  (:export #:compressed #:uncompressed #:folded))
