@@ -27,7 +27,7 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
         }
     }
     for input in &failure.undeclared {
-        text += &format!("\n{}", undeclared(owner, &failure.mnemonic, input));
+        text += &format!("\n{}", render_undeclared(owner, &failure.mnemonic, input));
     }
     // Writing to a string does not fail.
     match cause {
@@ -93,8 +93,20 @@ fn reason(cause: &FailureCause) -> String {
     }
 }
 
-fn undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput) -> String {
+/// The message about a file that an action of `owner` looked for, but did not declare.
+pub fn render_undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput) -> String {
     let path = &input.path;
+    let attributes = match mnemonic {
+        "TestRunner" => "`data`",
+        _ => "`srcs`, `deps` or `compile_data`",
+    };
+    if input.label.is_none() && path.starts_with('/') {
+        return format!(
+            "`{owner}` uses `{path}` of this machine, which its rule does not declare\n\
+             hint: an action sees what its toolchains have: a shell and its tools are in \
+             `@shell//:shell`, other files of the machine need a `system_files` target"
+        );
+    }
     if mnemonic == "CcCompile" {
         return format!(
             "`{owner}` uses `{path}`, which exists but is not declared\n\
@@ -105,8 +117,8 @@ fn undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput) -> String 
     let Some(label) = &input.label else {
         return format!(
             "`{owner}` uses `{path}`, which exists but belongs to no target\n\
-             hint: name it in a `filegroup` or `exports_files` of its package, and that in `srcs`, \
-             `deps` or `compile_data` of `{owner}`"
+             hint: name it in a `filegroup` or `exports_files` of its package, and that in \
+             {attributes} of `{owner}`"
         );
     };
     let name = if label.package() == owner.package() {
@@ -116,7 +128,7 @@ fn undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput) -> String 
     };
     format!(
         "`{owner}` uses `{path}`, which exists but is not declared\n\
-         hint: add `\"{name}\"` to `srcs`, `deps` or `compile_data` of `{owner}`"
+         hint: add `\"{name}\"` to {attributes} of `{owner}`"
     )
 }
 
@@ -164,6 +176,7 @@ mod tests {
             },
             UndeclaredInput { path: "data/x.txt".into(), label: Some(label("data", "x")) },
             UndeclaredInput { path: "stray/y.txt".into(), label: None },
+            UndeclaredInput { path: "/bin/bash".into(), label: None },
         ];
         insta::assert_snapshot!(render_failure(&failure, Detail::WithAdvice), @r#"
         //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
@@ -173,6 +186,8 @@ mod tests {
         hint: add `"//data:x"` to `srcs`, `deps` or `compile_data` of `//lib:hello`
         `//lib:hello` uses `stray/y.txt`, which exists but belongs to no target
         hint: name it in a `filegroup` or `exports_files` of its package, and that in `srcs`, `deps` or `compile_data` of `//lib:hello`
+        `//lib:hello` uses `/bin/bash` of this machine, which its rule does not declare
+        hint: an action sees what its toolchains have: a shell and its tools are in `@shell//:shell`, other files of the machine need a `system_files` target
         hint: `--verbose_failures` shows its command line, `--sandbox_debug` keeps its directory
         "#);
     }

@@ -88,6 +88,11 @@ fn to_json(event: &Event, plan: Option<&Plan>) -> Value {
             "target": plan.map(|plan| plan.action(*action).owner.to_string()),
             "text": String::from_utf8_lossy(text),
         }),
+        Event::TestMissed { label, inputs } => json!({
+            "event": "test_missed",
+            "target": label.to_string(),
+            "paths": inputs.iter().map(|input| &input.path).collect::<Vec<_>>(),
+        }),
         Event::TestFinished(summary) => json!({
             "event": "test_finished",
             "target": summary.label.to_string(),

@@ -54,6 +54,7 @@ impl Progress {
             Event::Printed { .. }
             | Event::Warning(_)
             | Event::TestWrote { .. }
+            | Event::TestMissed { .. }
             | Event::TestFinished(_) => {}
         }
     }

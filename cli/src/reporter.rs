@@ -1,7 +1,7 @@
 //! The reporter: takes the events of a build and shows them, in a thread of its own so that no
 //! action waits for a slow terminal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use rbz_engine::plan::{ActionId, Plan};
 
 use crate::command_error::CommandError;
 use crate::console::{Console, Severity};
-use crate::diagnostics::{Detail, render_failure, render_repetition};
+use crate::diagnostics::{Detail, render_failure, render_repetition, render_undeclared};
 use crate::event_log::EventLog;
 use crate::profile::Profile;
 use crate::progress::Progress;
@@ -102,6 +102,7 @@ impl Reporter {
                 last_draw: None,
                 plain_lines: 0,
                 failures: HashMap::new(),
+                missed: HashSet::new(),
             };
             display.run(&receiver);
             display.close_records();
@@ -142,6 +143,8 @@ struct LiveDisplay {
     plain_lines: u32,
     /// What failed actions wrote, with the message of the first that did.
     failures: HashMap<[Arc<[u8]>; 2], Arc<str>>,
+    /// What was said about files that tests missed: each run and shard of one misses the same.
+    missed: HashSet<String>,
 }
 
 /// A test whose output is shown while it runs.
@@ -229,6 +232,14 @@ impl LiveDisplay {
             Event::TestFinished(summary) => {
                 self.end_live();
                 self.show_test(&summary);
+            }
+            Event::TestMissed { label, inputs } => {
+                for input in &inputs {
+                    let text = render_undeclared(&label, "TestRunner", input);
+                    if self.missed.insert(text.clone()) {
+                        self.console.message(Severity::Error, &text);
+                    }
+                }
             }
             Event::Loaded { .. }
             | Event::Analyzed { .. }

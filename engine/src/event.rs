@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::failure::ActionFailure;
+use crate::failure::{ActionFailure, UndeclaredInput};
 use crate::label::Label;
 use crate::plan::ActionId;
 
@@ -66,6 +66,13 @@ pub enum Event {
         action: ActionId,
         /// What it wrote.
         text: Arc<[u8]>,
+    },
+    /// A test failed that looked for files which are there, but not among its runfiles.
+    TestMissed {
+        /// The test.
+        label: Label,
+        /// The files.
+        inputs: Vec<UndeclaredInput>,
     },
     /// All runs of a test are done.
     TestFinished(TestSummary),

@@ -149,7 +149,7 @@ impl Executor<'_> {
         completed: &Completed,
         cause: FailureCause,
     ) -> ActionError {
-        let undeclared = find_undeclared(self.cx.plan, action, &prepared.inputs, completed);
+        let undeclared = find_undeclared(self.cx.plan, action, prepared, completed);
         ActionError::Failed(Box::new(ActionFailure {
             owner: action.owner.clone(),
             mnemonic: action.mnemonic.clone(),

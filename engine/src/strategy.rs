@@ -116,7 +116,7 @@ pub enum Exit {
 
 /// A fault of the machine that kept a process from running.
 #[derive(Debug, Error)]
-#[error("{what}: {reason}")]
+#[error("cannot {what}: {reason}")]
 pub struct StrategyError {
     /// What was attempted, such as "mount the input tree at `/x`".
     pub what: String,

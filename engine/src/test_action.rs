@@ -18,6 +18,7 @@ use crate::spawn_action::declared;
 use crate::state_log::TestState;
 use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn};
 use crate::test_plan::{shard_status_file, temporary_dir};
+use crate::undeclared::find_undeclared;
 
 impl Executor<'_> {
     /// Runs one run of one shard of a test, as often as it may be tried.
@@ -52,6 +53,12 @@ impl Executor<'_> {
             log.extend(note.as_bytes());
             attempt += 1;
         };
+        if state == TestState::Failed {
+            let inputs = find_undeclared(self.cx.plan, action, &prepared, &completed);
+            if !inputs.is_empty() {
+                self.cx.events.event(Event::TestMissed { label: action.owner.clone(), inputs });
+            }
+        }
         let mut values = Vec::new();
         for output in &action.outputs {
             let value = if *output == test.log {

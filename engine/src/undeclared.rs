@@ -9,7 +9,7 @@ use crate::files::{self, Kind};
 use crate::label::{Label, PackageId, RepoName, join};
 use crate::paths::{is_below, normal, parent};
 use crate::plan::Plan;
-use crate::strategy::{Completed, EXEC_ROOT, StagedInput};
+use crate::strategy::{Completed, EXEC_ROOT, PreparedSpawn, StagedInput};
 
 /// What the C library says of a file that is not there.
 const NO_SUCH_FILE: &str = "No such file or directory";
@@ -22,9 +22,11 @@ const LIMIT: usize = 10;
 pub fn find_undeclared(
     plan: &Plan,
     action: &Action,
-    inputs: &[StagedInput],
+    prepared: &PreparedSpawn,
     completed: &Completed,
 ) -> Vec<UndeclaredInput> {
+    let inputs = &prepared.inputs;
+    let runfiles = Runfiles::of(action, prepared);
     let mut paths: Vec<String> = completed.missed.clone();
     for output in [&completed.stderr, &completed.stdout] {
         let text = String::from_utf8_lossy(output);
@@ -38,8 +40,15 @@ pub fn find_undeclared(
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
-        let Some(path) = exec_path(plan, &path) else { continue };
-        if !seen.insert(path.clone()) || is_input(inputs, &path) {
+        let Some(path) = exec_path(plan, &path, runfiles.as_ref()) else { continue };
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        if let Some(runfiles) = &runfiles {
+            found.extend(runfiles.missing(plan, action, inputs, &path));
+            continue;
+        }
+        if is_input(inputs, &path) {
             continue;
         }
         let in_package = join(&action.owner.package().exec_dir(), &path);
@@ -94,9 +103,62 @@ fn directory_of_place(line: &str) -> Option<&str> {
     is_place.then_some(directory)
 }
 
+/// The tree of runfiles that a test runs in. What is not in it is not declared, whatever else the
+/// test can see.
+struct Runfiles<'a> {
+    /// Where it runs: the directory of the workspace in the tree.
+    workspace: &'a str,
+    /// The outputs of the test's configuration.
+    outputs: String,
+}
+
+impl<'a> Runfiles<'a> {
+    /// The runfiles of an action; `None` if it runs at the execution root.
+    fn of(action: &Action, prepared: &'a PreparedSpawn) -> Option<Runfiles<'a>> {
+        let workspace = &*prepared.working_directory;
+        let outputs = format!("rbz-out/{}/bin", action.configuration);
+        let is_relative = !workspace.is_empty() && !workspace.starts_with('/');
+        is_relative.then_some(Runfiles { workspace, outputs })
+    }
+
+    /// What lies at `path` in the execution root, as a file of the workspace or of a repository.
+    fn exec_path(&self, path: &str) -> String {
+        let below = |path: &str, directory: &str| match is_below(path, directory) {
+            true => path.get(directory.len() + 1..).map(str::to_owned),
+            false => None,
+        };
+        let in_repository = || Some(format!("external/{}", below(path, parent(self.workspace))?));
+        below(path, self.workspace).or_else(in_repository).unwrap_or_else(|| path.to_owned())
+    }
+
+    /// What is at `path`, if it is not among the runfiles.
+    fn missing(
+        &self,
+        plan: &Plan,
+        action: &Action,
+        inputs: &[StagedInput],
+        path: &str,
+    ) -> Option<UndeclaredInput> {
+        if path.starts_with('/') {
+            return locate(plan, action, path);
+        }
+        let staged = match path.strip_prefix("external/") {
+            Some(inside) => join(parent(self.workspace), inside),
+            None => join(self.workspace, path),
+        };
+        if is_input(inputs, &staged) {
+            return None;
+        }
+        locate(plan, action, path).or_else(|| {
+            let made = locate(plan, action, &join(&self.outputs, path))?;
+            Some(UndeclaredInput { path: path.to_owned(), ..made })
+        })
+    }
+}
+
 /// The path relative to the execution root if it lies below it, else absolute; `None` if it is
-/// none of either.
-fn exec_path(plan: &Plan, path: &str) -> Option<String> {
+/// none of either. What lies in `runfiles` is as if it lay at the execution root.
+fn exec_path(plan: &Plan, path: &str, runfiles: Option<&Runfiles>) -> Option<String> {
     let path = path.strip_prefix("file://").unwrap_or(path);
     let relative = match path.strip_prefix(EXEC_ROOT) {
         Some(rest) => rest.strip_prefix('/')?,
@@ -110,7 +172,15 @@ fn exec_path(plan: &Plan, path: &str) -> Option<String> {
         }
         None => path,
     };
-    normal("", relative).filter(|path| !path.is_empty())
+    let at_exec_root = relative.len() < path.len();
+    let path = match runfiles {
+        Some(runfiles) => {
+            let from = if at_exec_root { "" } else { runfiles.workspace };
+            runfiles.exec_path(&normal(from, relative)?)
+        }
+        None => normal("", relative)?,
+    };
+    (!path.is_empty()).then_some(path)
 }
 
 /// True for an input, and for a directory with inputs in it.

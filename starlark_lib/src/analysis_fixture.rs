@@ -12,11 +12,21 @@ use rbz_engine::label::{Label, PackageId, RepoName};
 use tempfile::TempDir;
 
 use crate::loader_options::LoaderOptions;
-use crate::session::{Analysis, AnalysisRequest, Session, SessionOptions};
+use crate::session::{Analysis, AnalysisRequest, ConfigurationOptions, Session, SessionOptions};
 
 /// A workspace under test.
 pub struct Fixture {
     directory: TempDir,
+}
+
+/// A request for a pattern, with other options.
+pub fn with_options(
+    pattern: &str,
+    change: impl FnOnce(&mut ConfigurationOptions),
+) -> AnalysisRequest {
+    let mut request = request(&[pattern]);
+    change(&mut request.options);
+    request
 }
 
 /// A label of the main repository.

@@ -1,13 +1,14 @@
 //! The analyzer: from targets to configured targets, bottom-up and in parallel.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rbz_engine::diagnostic::{Diagnostic, Frame};
 use rbz_engine::event::{Event, EventSink};
 use rbz_engine::label::Label;
 
+use crate::compatibility::Incompatibility;
 use crate::configuration::Configuration;
 use crate::configured_target::ConfiguredTarget;
 use crate::dependency_graph::{
@@ -20,7 +21,7 @@ use crate::rule::RuleRef;
 use crate::rule_context::{RuleContext, RuleContextParts, Shell};
 use crate::rule_evaluation;
 use crate::saved_targets::{SavedTargets, Surroundings, TargetKey};
-use crate::target_checks::{check_declarations, check_dependencies};
+use crate::target_checks::{check_declarations, check_dependencies, deprecations};
 use crate::transitions::Transitions;
 
 /// Analyses targets. What it analysed once it keeps.
@@ -40,11 +41,14 @@ pub struct Analyzer<'a> {
     /// Where progress goes.
     pub events: Arc<dyn EventSink>,
     graph: DependencyGraph,
-    /// For each node: `None` as a value means that it, or something below it, is wrong.
+    /// For each node: `None` as a value means that it, or something below it, is wrong or not for
+    /// the platform.
     results: Vec<Option<Option<Arc<ConfiguredTarget>>>>,
     /// Everything that was evaluated or taken from what was saved.
     order: Vec<NodeId>,
     errors: Vec<Diagnostic>,
+    /// Nodes that are not for the platform.
+    incompatible: HashMap<NodeId, Arc<Incompatibility>>,
     evaluated: usize,
 }
 
@@ -55,15 +59,24 @@ struct Run<'r, 'a> {
     pending: Vec<AtomicUsize>,
     parents: Vec<Vec<NodeId>>,
     errors: Mutex<Vec<(NodeId, Box<Diagnostic>)>>,
+    incompatible: Mutex<HashMap<NodeId, Arc<Incompatibility>>>,
+    /// Who depends on what is deprecated.
+    deprecations: Mutex<BTreeSet<String>>,
     stopped: AtomicBool,
     evaluated: AtomicUsize,
     done: AtomicUsize,
+}
+
+/// What is in a mutex. It is whole even if a thread panicked while it held the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }
 
 /// What a run yields.
 struct Outcome {
     results: Vec<Option<Option<Arc<ConfiguredTarget>>>>,
     errors: Vec<(NodeId, Box<Diagnostic>)>,
+    incompatible: HashMap<NodeId, Arc<Incompatibility>>,
     evaluated: usize,
 }
 
@@ -90,6 +103,7 @@ impl<'a> Analyzer<'a> {
             results: Vec::new(),
             order: Vec::new(),
             errors: Vec::new(),
+            incompatible: HashMap::new(),
             evaluated: 0,
         }
     }
@@ -112,6 +126,7 @@ impl<'a> Analyzer<'a> {
         if errors.is_empty() || self.keep_going {
             let outcome = self.run(&order, &in_cycle);
             errors.extend(outcome.errors);
+            self.incompatible = outcome.incompatible;
             self.evaluated += outcome.evaluated;
             for (id, result) in outcome.results.into_iter().enumerate() {
                 if self.results[id].is_none() {
@@ -155,6 +170,8 @@ impl<'a> Analyzer<'a> {
             pending,
             parents,
             errors: Mutex::default(),
+            incompatible: Mutex::new(self.incompatible.clone()),
+            deprecations: Mutex::default(),
             stopped: AtomicBool::new(false),
             evaluated: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
@@ -177,9 +194,14 @@ impl<'a> Analyzer<'a> {
                 }
             });
         });
+        // In one order, so that the same request always says the same.
+        for warning in std::mem::take(&mut *lock(&run.deprecations)) {
+            self.events.event(Event::Warning(warning));
+        }
         Outcome {
             results: run.results.into_iter().map(OnceLock::into_inner).collect(),
-            errors: run.errors.into_inner().unwrap_or_else(|poison| poison.into_inner()),
+            errors: std::mem::take(&mut *lock(&run.errors)),
+            incompatible: std::mem::take(&mut *lock(&run.incompatible)),
             evaluated: run.evaluated.into_inner(),
         }
     }
@@ -203,6 +225,14 @@ impl<'a> Analyzer<'a> {
             });
         }
         error
+    }
+
+    /// The error for a target that was asked for but is not for the platform; `None` if it is.
+    pub fn incompatibility(&self, id: NodeId) -> Option<Diagnostic> {
+        let why = self.incompatible.get(&id)?;
+        let node = &self.graph.nodes[id];
+        let place = node.state.as_ref().ok().map(|resolved| resolved.target.place.clone());
+        Some(why.error(&node.label, place))
     }
 
     /// The configured target of a node; `None` if something is wrong with it.
@@ -280,9 +310,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
                     {
                         error.place = Some(resolved.target.place.clone());
                     }
-                    let mut errors =
-                        self.errors.lock().unwrap_or_else(|poison| poison.into_inner());
-                    errors.push((id, error));
+                    lock(&self.errors).push((id, error));
                     if !self.analyzer.keep_going {
                         self.stopped.store(true, Ordering::Relaxed);
                     }
@@ -306,12 +334,33 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         }
     }
 
-    /// The configured target of a node; `Ok(None)` if something below it is wrong.
+    /// Why a node is not for the platform, by itself or by what it depends on.
+    fn incompatibility(
+        &self,
+        node: &Node,
+        resolved: &ResolvedTarget,
+    ) -> Result<Option<Arc<Incompatibility>>, Box<Diagnostic>> {
+        let result = |id: NodeId| self.results[id].get().cloned().flatten();
+        let platform = &self.analyzer.host_constraints;
+        if let Some(own) = Incompatibility::own(node, resolved, platform, &result)? {
+            return Ok(Some(Arc::new(own)));
+        }
+        let known = lock(&self.incompatible);
+        Ok(node.edges.iter().find_map(|edge| known.get(&edge.node).cloned()))
+    }
+
+    /// The configured target of a node; `Ok(None)` if something below it is wrong, or not for the
+    /// platform.
     fn configure(&self, id: NodeId) -> Result<Option<Arc<ConfiguredTarget>>, Box<Diagnostic>> {
         let analyzer = self.analyzer;
         let node = &analyzer.graph.nodes[id];
         let resolved = node.state.as_ref().map_err(Clone::clone)?;
         check_declarations(&analyzer.graph, analyzer.loader, node, resolved)?;
+        lock(&self.deprecations).extend(deprecations(&analyzer.graph, node, resolved));
+        if let Some(why) = self.incompatibility(node, resolved)? {
+            lock(&self.incompatible).insert(id, why);
+            return Ok(None);
+        }
         let dependencies: Option<Vec<Arc<ConfiguredTarget>>> = node
             .edges
             .iter()

@@ -22,6 +22,7 @@ pub mod attributes_value;
 pub mod build_settings;
 pub mod builtin_providers;
 pub mod common_attributes;
+pub mod compatibility;
 pub mod conditions;
 pub mod configuration;
 pub mod configuration_value;
@@ -101,6 +102,9 @@ mod analysis_fixture;
 
 #[cfg(test)]
 mod analysis_tests;
+
+#[cfg(test)]
+mod configuration_tests;
 
 #[cfg(test)]
 mod error_tests;

@@ -225,15 +225,28 @@ impl Session {
         );
         analyzer.shell = Arc::new(self.find_shell(&mut analyzer, &configuration));
         let roots: Vec<(Label, Arc<Configuration>)> =
-            selection.into_iter().map(|label| (label, configuration.clone())).collect();
+            selection.iter().map(|(label, _)| (label.clone(), configuration.clone())).collect();
         let nodes = analyzer.analyze(&roots);
         analysis.errors.extend(analyzer.take_errors());
         let mut requested = Vec::new();
-        for (node, (label, _)) in nodes.into_iter().zip(&roots) {
+        let mut left_out = Vec::new();
+        for (node, (label, explicit)) in nodes.into_iter().zip(&selection) {
+            if let Some(error) = analyzer.incompatibility(node) {
+                match explicit {
+                    true => analysis.errors.push(error),
+                    false => left_out.push(format!("`{label}`")),
+                }
+                continue;
+            }
             match self.requested(&analyzer, node, label) {
                 Ok(target) => requested.extend(target),
                 Err(error) => analysis.errors.push(error),
             }
+        }
+        if !left_out.is_empty() {
+            let names = left_out.join(", ");
+            self.events
+                .event(Event::Warning(format!("left out, as not for this platform: {names}")));
         }
         (analysis.targets, analysis.evaluated) = analyzer.counts();
         self.events.event(Event::Analyzed { targets: analysis.targets });
@@ -363,12 +376,12 @@ impl Session {
     }
 
     /// The targets that a request means: suites are replaced by their tests, and for tests the
-    /// filters hold.
+    /// filters hold. With each, whether it was named itself.
     fn select(
         &self,
         targets: impl IntoIterator<Item = (Label, bool)>,
         request: &AnalysisRequest,
-    ) -> Result<Vec<Label>, Diagnostic> {
+    ) -> Result<Vec<(Label, bool)>, Diagnostic> {
         let mut selected = Vec::new();
         let mut seen = HashSet::new();
         for (label, explicit) in targets {
@@ -391,7 +404,7 @@ impl Session {
                     }
                 };
                 if wanted && seen.insert(label.clone()) {
-                    selected.push(label);
+                    selected.push((label, explicit && !is_suite));
                 }
             }
         }

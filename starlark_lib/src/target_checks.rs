@@ -47,6 +47,39 @@ pub fn check_declarations(
     Ok(())
 }
 
+/// The warnings for what a target depends on, in other packages, and should no longer.
+pub fn deprecations(
+    graph: &DependencyGraph,
+    node: &Node,
+    resolved: &ResolvedTarget,
+) -> Vec<String> {
+    if deprecation(&resolved.target).is_some() {
+        return Vec::new();
+    }
+    let named = node.edges.iter().filter(|edge| !edge.implicit);
+    let warnings = named.filter_map(|edge| {
+        let dependency = &graph.nodes[edge.node].state.as_ref().ok()?.target;
+        let text = deprecation(dependency)?;
+        let is_near = dependency.label.package() == node.label.package();
+        (!is_near).then(|| {
+            format!(
+                "{}: `{}` depends on `{}`, which is deprecated: {text}",
+                resolved.target.place, node.label, dependency.label
+            )
+        })
+    });
+    warnings.collect()
+}
+
+/// What a target says to those who still depend on it.
+fn deprecation(target: &Target) -> Option<&str> {
+    let TargetKind::Rule(rule) = &target.kind else { return None };
+    match rule.attrs.get("deprecation") {
+        Some(Configurable::Plain(AttrValue::String(text))) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
 fn placed(
     error: Diagnostic,
     loader: &Loader,

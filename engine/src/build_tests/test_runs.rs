@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::build::*;
 use crate::event::{Event, TestStatus};
+use crate::failure::UndeclaredInput;
+use crate::label::Label;
 use crate::strategy::*;
 use crate::test_plan::TestOptions;
 
@@ -48,6 +50,42 @@ fn a_passed_test_is_cached_and_a_failed_one_runs_again() {
     }
     project.caching = TestCaching::Yes;
     assert_eq!(status(&project.test(&options)), (TestStatus::Failed, true));
+}
+
+#[test]
+fn what_a_failed_test_missed_is_what_its_runfiles_lack() {
+    let mut project = Project::new();
+    project.write("pkg/BUILD", "");
+    project.write("pkg/data", "");
+    project.write("pkg/declared", "");
+    let made = file("pkg/made");
+    project.cat(&[], &made);
+    let failed = |exit| {
+        let tree = format!("{EXEC_ROOT}/{BIN}/pkg/t.runfiles/ws");
+        let paths =
+            ["pkg/data", "./pkg/declared", &format!("{tree}/pkg/made"), "pkg/never", "pkg/data"];
+        let lines = paths.map(|path| format!("cat: {path}: No such file or directory\n"));
+        (exit, lines.concat(), String::new())
+    };
+    project.program("t", move |_| failed(Exit::Status(1)));
+    project.request_test("t", &[source("pkg/declared")], false);
+    let missed = |built: &Built| -> Vec<(String, String)> {
+        let inputs = built.events.iter().filter_map(|event| match event {
+            Event::TestMissed { label, inputs } if label.name() == "t" => Some(inputs),
+            _ => None,
+        });
+        let said = |input: &UndeclaredInput| {
+            (input.path.clone(), input.label.as_ref().map(Label::to_string).unwrap_or_default())
+        };
+        inputs.flatten().map(said).collect()
+    };
+    let options = TestOptions::default();
+    let expected = [("pkg/data", "//pkg:data"), ("pkg/made", "//pkg:pkg/made")];
+    let expected = expected.map(|(path, label)| (path.to_owned(), label.to_owned()));
+    assert_eq!(missed(&project.test(&options)), expected);
+    // Who does without is not told.
+    project.program("t", move |_| failed(Exit::Status(0)));
+    assert_eq!(missed(&project.test(&options)), []);
 }
 
 #[test]

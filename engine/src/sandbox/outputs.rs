@@ -14,7 +14,9 @@ use super::tree::{Staging, Tree};
 use super::view::part;
 use crate::paths::is_plain;
 use crate::store::BLOB_DATE;
-use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, StagedInput, StrategyError};
+use crate::strategy::{
+    Completed, DeclaredOutput, Exit, PreparedSpawn, StagedContent, StagedInput, StrategyError,
+};
 
 /// The environment variable that names the file for missed inputs.
 pub const MISSING_INPUTS_VARIABLE: &str = "RBZ_MISSING_INPUTS";
@@ -22,7 +24,10 @@ pub const MISSING_INPUTS_VARIABLE: &str = "RBZ_MISSING_INPUTS";
 /// The name of that file in the process's own `/tmp`.
 pub const MISSING_INPUTS_FILE: &str = ".rbz-missing-inputs";
 
-/// How much of that file is read.
+/// How much of a script the kernel looks at for its interpreter.
+const INTERPRETER_LIMIT: usize = 256;
+
+/// How much of the file for missed inputs is read.
 const MISSING_INPUTS_LIMIT: u64 = 1 << 20;
 
 /// Makes the directories of `outputs` below `root`, owned by `owner` if one is given.
@@ -88,9 +93,11 @@ pub fn complete(
         Outcome::Ran(exit) => exit,
         Outcome::NotExecuted(error) => {
             let program = spawn.argv.first().map_or("", String::as_str);
-            stderr.extend_from_slice(not_executed(program, spawn, &error).as_bytes());
+            let interpreter = interpreter(program, spawn, &error);
+            let text = not_executed(program, interpreter.as_deref(), spawn, &error);
+            stderr.extend_from_slice(text.as_bytes());
             if error.kind() == io::ErrorKind::NotFound {
-                missed.push(program.to_owned());
+                missed.push(interpreter.unwrap_or_else(|| program.to_owned()));
             }
             // As shells have it.
             Exit::Status(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
@@ -145,8 +152,32 @@ fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<Option<PathBuf>,
     Ok(Some(kept))
 }
 
-fn not_executed(program: &str, spawn: &PreparedSpawn, error: &io::Error) -> String {
+/// The program after `#!` in a script that is there but could not be started.
+fn interpreter(program: &str, spawn: &PreparedSpawn, error: &io::Error) -> Option<String> {
+    if error.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let input = spawn.inputs.iter().find(|input| *input.path == *program)?;
+    let StagedContent::Blob { store_path, .. } = &input.content else { return None };
+    let mut line = [0; INTERPRETER_LIMIT];
+    let length = File::open(store_path).and_then(|mut file| file.read(&mut line)).ok()?;
+    let line = line[..length].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let words = std::str::from_utf8(line).ok()?;
+    words.split_whitespace().next().map(str::to_owned)
+}
+
+fn not_executed(
+    program: &str,
+    interpreter: Option<&str>,
+    spawn: &PreparedSpawn,
+    error: &io::Error,
+) -> String {
     let is_there = spawn.inputs.iter().any(|input| *input.path == *program);
+    if let Some(interpreter) = interpreter {
+        return format!(
+            "cannot run `{program}`: its interpreter `{interpreter}` is not among the inputs\n"
+        );
+    }
     if is_there && error.kind() == io::ErrorKind::NotFound {
         // The kernel says so of the file after `#!`, and of the loader of an ELF file.
         return format!("cannot run `{program}`: its interpreter is not among the inputs\n");

@@ -165,3 +165,42 @@ fn make_variables_come_from_define_and_the_configuration() {
     assert_eq!(ws.read("rbz-bin/o.txt"), "given dbg\n");
     ws.rbz("build //:o").exit_code(1).run().stderr_has("WORD");
 }
+
+#[test]
+fn what_is_for_another_platform_is_left_out() {
+    let ws = build_file(
+        r#"
+genrule(name = "here", outs = ["h"], cmd = "touch $@")
+genrule(name = "there", outs = ["t"], cmd = "touch $@", target_compatible_with = ["@platforms//os:windows"])
+genrule(name = "never", srcs = [":nowhere"], outs = ["n"], cmd = "touch $@")
+genrule(name = "nowhere", outs = ["w"], cmd = "touch $@", target_compatible_with = ["@platforms//:incompatible"])
+"#,
+    )
+    .build();
+    let outcome = ws.rbz("build //...").run();
+    outcome.stderr_has("left out, as not for this platform: `//:there`, `//:never`, `//:nowhere`");
+    assert!(ws.path("rbz-bin/h").exists() && !ws.path("rbz-bin/n").exists());
+    let outcome = ws.rbz("build //:never").exit_code(1).run();
+    outcome.stderr_has("BUILD:4:1: `//:never` cannot be built for this platform");
+    outcome.stderr_has("BUILD:5:1: `//:nowhere` says so in its `target_compatible_with`");
+}
+
+#[test]
+fn who_depends_on_what_is_deprecated_is_warned() {
+    let ws = build_file("filegroup(name = \"mine\", srcs = [\"//old:thing\"])\n")
+        .file(
+            "old/BUILD",
+            r#"
+package(default_visibility = ["//visibility:public"])
+filegroup(name = "thing", srcs = [":part"], deprecation = "take `//new:thing`")
+filegroup(name = "part", deprecation = "of no use alone")
+filegroup(name = "user", srcs = [":part"])
+"#,
+        )
+        .build();
+    let outcome = ws.rbz("build //... //old:user").run();
+    outcome.stderr_has(
+        "BUILD:1:1: `//:mine` depends on `//old:thing`, which is deprecated: take `//new:thing`",
+    );
+    outcome.stderr_lacks("of no use alone");
+}

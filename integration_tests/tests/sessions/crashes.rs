@@ -215,11 +215,16 @@ fn killed_at_any_moment_the_next_build_is_right_and_does_nothing_twice() {
 
 #[test]
 fn a_source_edited_while_it_is_compiled_poisons_nothing() {
+    // The compiler waits, in the middle of the file, for a sign from the test.
+    let first = r#"
+(eval-when (:compile-toplevel)
+  (close (open "/tmp/waiting" :direction :output))
+  (loop repeat 6000 until (probe-file "/tmp/go") do (sleep 1/100)))
+(defun f () "first text")
+"#;
+    let other = "(defun f () \"other text\")\n";
     let ws = build_file("lisp_library(name = \"lib\", srcs = [\"lib.lisp\"])\n")
-        .file(
-            "lib.lisp",
-            "(eval-when (:compile-toplevel) (sleep 2))\n(defun f () \"first text\")\n",
-        )
+        .file("lib.lisp", first)
         .own_cache()
         .build();
     let has = |text: &str| {
@@ -227,13 +232,21 @@ fn a_source_edited_while_it_is_compiled_poisons_nothing() {
         fasl.windows(text.len()).any(|window| window == text.as_bytes())
     };
     let mut call = ws.rbz("build //:lib").spawn();
-    call.wait_for_action("lib.fasl");
-    ws.edit("lib.lisp", "first text", "other text");
+    // The private `/tmp` of an action is a directory of the sandbox.
+    let mut sign = None;
+    call.wait_until("the compiler waits", |_| {
+        let mut files = walkdir::WalkDir::new(ws.output_user_root()).into_iter().flatten();
+        let waiting = files.find(|entry| entry.path().ends_with("tmp/waiting"));
+        sign = waiting.map(|entry| entry.path().with_file_name("go"));
+        sign.is_some()
+    });
+    ws.write("lib.lisp", other);
+    std::fs::write(sign.expect("the compiler waits"), "").expect("its directory is there");
     call.wait();
     assert!(has("first text"), "what was there at the start was compiled");
     ws.rbz("build //:lib").run();
     assert!(has("other text"), "the change counts");
-    ws.edit("lib.lisp", "other text", "first text");
+    ws.write("lib.lisp", first);
     let outcome = ws.rbz("build //:lib").run();
     assert!(outcome.ran().is_empty() && has("first text"), "what was cached is what was compiled");
 }

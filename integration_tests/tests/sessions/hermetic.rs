@@ -178,6 +178,79 @@ fn a_test_sees_only_its_runfiles() {
 }
 
 #[test]
+fn a_test_that_misses_a_file_is_told_what_to_declare() {
+    let ws = build_file(
+        r#"
+genrule(name = "gen", outs = ["made.txt"], cmd = "touch $@")
+sh_test(name = "t", srcs = ["t.sh"], data = ["here.txt"])
+"#,
+    )
+    .file("t.sh", "#!/bin/bash\ncat here.txt other.txt $TEST_SRCDIR/$TEST_WORKSPACE/made.txt\n")
+    .file("here.txt", "")
+    .file("other.txt", "")
+    .build();
+    let outcome = ws.rbz("test //:t //:gen").exit_code(3).run();
+    outcome
+        .stderr_has("`//:t` uses `other.txt`, which exists but is not declared")
+        .stderr_has("hint: add `\":other.txt\"` to `data` of `//:t`")
+        .stderr_has("hint: add `\":gen\"` to `data` of `//:t`")
+        .stderr_lacks("here.txt");
+    ws.edit("BUILD", "\"here.txt\"]", "\"here.txt\", \":other.txt\", \":gen\"]");
+    ws.rbz("test //:t").run();
+}
+
+#[test]
+fn a_script_whose_shell_is_not_declared() {
+    let ws = build_file("load(\":run.bzl\", \"run\")\nrun(name = \"x\", tool = \"tool.sh\")\n")
+        .file(
+            "run.bzl",
+            r#"
+def _run_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.run(
+        outputs = [out],
+        executable = ctx.file.tool,
+        arguments = [out.path],
+        tools = [target[DefaultInfo].files for target in ctx.attr.tools],
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+run = rule(
+    implementation = _run_impl,
+    attrs = {"tool": attr.label(allow_single_file = True), "tools": attr.label_list()},
+)
+"#,
+        )
+        .file("tool.sh", "#!/bin/bash\necho made > $1\n")
+        .build();
+    rbz_integration_tests::workspace::set_mode(&ws.path("tool.sh"), 0o755);
+    let outcome = ws.rbz("build //:x").exit_code(1).run();
+    outcome
+        .stderr_has("cannot run `tool.sh`: its interpreter `/bin/bash` is not among the inputs")
+        .stderr_has("`//:x` uses `/bin/bash` of this machine, which its rule does not declare")
+        .stderr_has("`@shell//:shell`");
+    ws.edit("BUILD", "\"tool.sh\"", "\"tool.sh\", tools = [\"@shell//:shell\"]");
+    ws.rbz("build //:x").run();
+    assert_eq!(ws.read("rbz-bin/x"), "made\n");
+}
+
+#[test]
+fn where_namespaces_are_forbidden_that_is_said() {
+    let ws = command("echo made > $@").build();
+    // Without rights, in a user namespace that allows no further one.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
+                  exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"";
+    let wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"];
+    let outcome = ws.rbz("build //:o").wrapped(wrapper).exit_code(36).run();
+    outcome
+        .stderr_has("cannot sandbox actions on this machine")
+        .stderr_has("`/proc/sys/user/max_user_namespaces` is 0")
+        .stderr_has("`--sandbox=none`");
+    ws.rbz("build //:o --sandbox=none").wrapped(wrapper).run();
+    assert_eq!(ws.read("rbz-bin/o.txt"), "made\n");
+}
+
+#[test]
 fn without_the_sandbox_an_action_sees_the_machine() {
     let ws = command("cat /etc/debian_version > $@ || ls / > $@").build();
     ws.rbz("build //:o --sandbox=none").run();

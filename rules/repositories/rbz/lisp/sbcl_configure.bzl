@@ -87,11 +87,18 @@ def _list(items):
 def _sbcl_configure_impl(ctx):
     program, looked = _find_program(ctx)
     if not program:
-        _missing(ctx, "no SBCL was found; looked at: %s\nhint: install one (on Debian: apt-get install sbcl), or name it in WORKSPACE: load(\"@rbz//lisp:sbcl_configure.bzl\", \"sbcl_configure\"), sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")" % "; ".join(looked))
+        _missing(ctx, "\n".join([
+            "no SBCL was found; looked at: %s" % "; ".join(looked),
+            "hint: install one, on Debian with `apt-get install sbcl`",
+            "hint: or name it in WORKSPACE: `sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")`, which is loaded from `@rbz//lisp:sbcl_configure.bzl`",
+        ]))
         return
     home, looked = _find_home(ctx, program)
     if not home:
-        _missing(ctx, "%s has no sbcl.core; looked in: %s. Set SBCL_HOME, or give home in WORKSPACE" % (program, ", ".join(looked)))
+        _missing(ctx, "\n".join([
+            "`%s` has no `sbcl.core`; looked in: %s" % (program, ", ".join(looked)),
+            "hint: set `SBCL_HOME`, or give `home` to `sbcl_configure` in WORKSPACE",
+        ]))
         return
     result = ctx.execute([str(program), "--version"])
     version = result.stdout.strip().split(" ")[-1] if result.return_code == 0 else ""
