@@ -108,11 +108,7 @@ pub fn render_undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput)
         );
     }
     if mnemonic == "CcCompile" {
-        return format!(
-            "`{owner}` uses `{path}`, which exists but is not declared\n\
-             hint: a `cc_library` of its package names it in `hdrs`, and the target that includes it \
-             names that library in `deps`"
-        );
+        return undeclared_header(owner, input);
     }
     let Some(label) = &input.label else {
         return format!(
@@ -130,6 +126,24 @@ pub fn render_undeclared(owner: &Label, mnemonic: &str, input: &UndeclaredInput)
         "`{owner}` uses `{path}`, which exists but is not declared\n\
          hint: add `\"{name}\"` to {attributes} of `{owner}`"
     )
+}
+
+/// A header has a library: what includes it depends on that, not on the header.
+fn undeclared_header(owner: &Label, input: &UndeclaredInput) -> String {
+    let path = &input.path;
+    let hint = match &input.label {
+        Some(label) if label.package() == owner.package() => format!(
+            "name it in `srcs` of `{owner}`, or in `hdrs` of a `cc_library` in its `deps`, \
+             whichever includes it"
+        ),
+        Some(label) => format!(
+            "a `cc_library` of `{}` must have it in `hdrs`, and `deps` of the target that includes \
+             it that library",
+            label.package()
+        ),
+        None => "no package has it: a `cc_library` must have it in `hdrs`".to_owned(),
+    };
+    format!("`{owner}` uses `{path}`, which exists but is not declared\nhint: {hint}")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 """The C and C++ part of Lisp targets."""
 
+load("//cc:compile.bzl", "cc_mode")
 load("//cc:link.bzl", "has_libraries", "link_cdeps")
 load("//cc:toolchain.bzl", "CcToolchainInfo", "NoCcToolchainInfo")
-load("//cc:compile.bzl", "cc_mode")
 
 def _cc_toolchain(ctx):
     target = ctx.attr._cc_toolchain
