@@ -165,7 +165,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
     let sink = |_: Event| {};
     let outcome = engine.build(&project.plan, &Goals::build(), &sink, &Cancel::default()).unwrap();
     let FailureCause::Machine(text) = &outcome.failures[0].cause else { panic!() };
-    assert_eq!(text, "start a process: no memory");
+    assert_eq!(text, "cannot start a process: no memory");
 }
 
 #[test]
