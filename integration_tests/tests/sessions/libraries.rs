@@ -1,27 +1,65 @@
 //! Real libraries as the distribution ships them, with their own tests, and programs on them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rbz_integration_tests::system::output_of;
-use rbz_integration_tests::{Workspace, workspace_from};
+use rbz_integration_tests::workspace::read;
+use rbz_integration_tests::{Workspace, workspace, workspace_from};
 
 const SOURCES: &str = "/usr/share/common-lisp/source";
 
-/// The workspace over the sources of the system, or `None`, said aloud, where they are missing.
-fn libraries() -> Option<Workspace> {
+/// The directory of a library.
+fn installed(library: &str) -> PathBuf {
+    let directory = Path::new(SOURCES).join(library);
+    assert!(
+        directory.is_dir(),
+        "there is no {}: `cargo xtask setup` installs it",
+        directory.display()
+    );
+    directory
+}
+
+/// The workspace over the sources of the system.
+fn libraries() -> Workspace {
     for library in ["alexandria", "cl-ppcre", "ironclad", "fiveam"] {
-        if !Path::new(SOURCES).join(library).is_dir() {
-            eprintln!("skipped: no {library} in {SOURCES}");
-            return None;
+        installed(library);
+    }
+    workspace_from("integration_tests/workspaces/libraries").build()
+}
+
+#[test]
+fn a_project_for_asdf_builds_when_init_made_a_workspace_of_it() {
+    installed("cl-trivial-gray-streams");
+    let from = installed("cl-flexi-streams");
+    let mut builder = workspace().in_directory("Ströme, flexibel");
+    for name in std::fs::read_dir(&from).expect("it can be read").flatten() {
+        let path = name.path();
+        if path.is_file() {
+            let name = path.file_name().and_then(|name| name.to_str()).expect("names are ASCII");
+            builder = builder.file(name, &read(&path));
         }
     }
-    Some(workspace_from("integration_tests/workspaces/libraries").build())
+    let ws = builder.build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run().stdout_has("created third_party/trivial-gray-streams.BUILD");
+    ws.write(
+        "check/BUILD",
+        r#"lisp_test(
+    name = "check",
+    expression = "(equal (flexi-streams:octets-to-string #(195 164) :external-format :utf-8) (string (code-char 228)))",
+    deps = ["//:flexi-streams"],
+)
+"#,
+    );
+    let own = ws.read("BUILD");
+    ws.write("BUILD", &format!("package(default_visibility = [\"//check:__pkg__\"])\n{own}"));
+    ws.rbz("test //check --test_output=errors").run().stdout_has("PASSED");
 }
 
 #[test]
 fn they_build_and_their_tests_pass_and_then_nothing_is_left_to_do() {
-    let Some(ws) = libraries() else { return };
+    let ws = libraries();
     ws.rbz("build //...").run();
     ws.rbz("test //... --test_output=errors").run();
     ws.rbz("build //...").run();
