@@ -43,15 +43,17 @@ impl Profile {
         Ok(Profile { path, file, events, lanes, executing_since: None })
     }
 
+    /// Loading and analysis are over. A build that is begun again executes twice.
+    fn begin_execution(&mut self, now: Duration) {
+        if self.executing_since.replace(now).is_none() {
+            self.span(0, "Loading and analysis", "phase", Duration::ZERO, now, json!({}));
+        }
+    }
+
     /// Takes in an event about `plan` that happened at `now`.
     pub fn apply(&mut self, event: &Event, plan: Option<&Plan>, now: Duration) {
         match event {
-            Event::Executing { .. } => {
-                // A build that is begun again executes twice.
-                if self.executing_since.replace(now).is_none() {
-                    self.span(0, "Loading and analysis", "phase", Duration::ZERO, now, json!({}));
-                }
-            }
+            Event::Executing { .. } => self.begin_execution(now),
             Event::ActionStarted { action, message, strategy, .. } => {
                 let (action, message) = (*action, message.clone());
                 let running = Some(Running { action, message, strategy, since: now });

@@ -204,6 +204,7 @@ a.lisp:2:20: error: Package FOO does not exist.
       |                    ^
   in: (defun g () (foo:bar 1))
   condition: sb-int:simple-reader-package-error
+  hint: the file that defines it must come before this one in srcs, or its target be in deps
 ",
     );
 }

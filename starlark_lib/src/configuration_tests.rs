@@ -172,12 +172,12 @@ flag = rule(implementation = _flag, build_setting = config.string())
         ),
     ]);
     insta::assert_snapshot!(fixture.plan(&["//a:x"]), @r#"
-    FileWrite: "opt[]" |  -> rbz-out/k8-opt-2af01ec95bf1/bin/a/y
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-914a31c6b909/bin/a/y
     FileWrite: "fastbuild[<target //a:y>]" |  -> BIN/a/x
     //a:x (r) = a/y a/x
     "#);
     insta::assert_snapshot!(fixture.plan(&["//a:s"]), @r#"
-    FileWrite: "opt[]" |  -> rbz-out/k8-opt-2af01ec95bf1/bin/a/s
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-914a31c6b909/bin/a/s
     //a:s (self) = a/s
     "#);
     insta::assert_snapshot!(fixture.plan(&["//a:same"]), @r#"
