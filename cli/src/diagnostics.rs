@@ -29,6 +29,9 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
     for input in &failure.undeclared {
         text += &format!("\n{}", render_undeclared(owner, &failure.mnemonic, input));
     }
+    for hint in &failure.hints {
+        text += &format!("\nhint: {hint}");
+    }
     // Writing to a string does not fail.
     match cause {
         FailureCause::SourceMissing { label, .. } if label != owner => {
@@ -161,6 +164,7 @@ mod tests {
             output: ActionOutput::default(),
             command: vec!["/usr/bin/sbcl".into(), "--load".into(), "'a b.lisp'".into()],
             undeclared: vec![],
+            hints: vec![],
             sandbox: None,
         }
     }

@@ -118,7 +118,8 @@ pub struct Spawn {
     /// The whole environment, nothing is inherited. What every action gets is added where it is
     /// not given (`PATH`, `HOME`, `TMPDIR`, `LANG`).
     pub env: BTreeMap<Arc<str>, Arc<str>>,
-    /// Bazel's execution requirements, such as `no-cache`, `requires-network`, `cpu:2`.
+    /// Bazel's execution requirements, such as `no-cache`, `requires-network`, `cpu:2`; and ours:
+    /// `hint:TEXT`, what to tell the user when the process fails and wrote this text.
     pub requirements: BTreeMap<Arc<str>, Arc<str>>,
     /// How long it may take; `None`: for ever.
     pub timeout: Option<Duration>,

@@ -472,6 +472,7 @@ impl<'a> Executor<'a> {
                 output: ActionOutput::default(),
                 command: Vec::new(),
                 undeclared: Vec::new(),
+                hints: Vec::new(),
                 sandbox: None,
             },
         });

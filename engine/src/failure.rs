@@ -25,6 +25,8 @@ pub struct ActionFailure {
     pub command: Vec<String>,
     /// What it looked for that exists in the workspace but was not declared.
     pub undeclared: Vec<UndeclaredInput>,
+    /// What its rule says to do about what its process wrote.
+    pub hints: Vec<String>,
     /// The directory kept for inspection by `--sandbox_debug`.
     pub sandbox: Option<PathBuf>,
 }
@@ -40,6 +42,7 @@ impl ActionFailure {
             output: ActionOutput::default(),
             command: Vec::new(),
             undeclared: Vec::new(),
+            hints: Vec::new(),
             sandbox: None,
         }
     }

@@ -158,6 +158,7 @@ impl Executor<'_> {
             output: output_of(completed),
             command: shown_command(prepared),
             undeclared,
+            hints: hints(action, completed),
             sandbox: completed.kept.clone(),
         }))
     }
@@ -456,6 +457,20 @@ fn unfit(completed: &Completed, output: &Artifact) -> Option<FailureCause> {
     };
     let reason = format!("is {is}, but was declared as {declared}");
     Some(FailureCause::UnfitOutput { path: output.exec_path().to_owned(), reason })
+}
+
+/// What the rule of `action` says to do about what its process wrote: its requirements
+/// `hint:TEXT` whose text is there.
+fn hints(action: &Action, completed: &Completed) -> Vec<String> {
+    let ActionKind::Spawn(spawn) = &action.kind else { return Vec::new() };
+    let written: String = [&completed.stderr, &completed.stdout]
+        .map(|output| String::from_utf8_lossy(output).into_owned())
+        .concat();
+    let applies = |(name, hint): (&Arc<str>, &Arc<str>)| {
+        let text = name.strip_prefix("hint:")?;
+        written.contains(text).then(|| hint.to_string())
+    };
+    spawn.requirements.iter().filter_map(applies).collect()
 }
 
 /// What a process wrote.

@@ -3,14 +3,37 @@
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::label::Label;
 use rbz_engine::value::Value;
 
-use crate::attr::Configurable;
+use crate::attr::{AttrValue, Configurable};
 use crate::conditions::truth;
 use crate::ctx::plain_attribute;
 use crate::loader::Loader;
 use crate::package::{Target, TargetKind};
-use crate::rule::{BuildSetting, BuildSettingKind};
+use crate::rule::{BuildSetting, BuildSettingKind, NativeRule, RuleRef};
+
+/// More aliases of one another are a circle.
+const MAX_ALIASES: usize = 50;
+
+/// The target that a flag of the command line means. Aliases are followed where they stand for one
+/// target in every configuration.
+pub fn flag_target(loader: &Loader, label: &Label) -> Result<Target, Box<Diagnostic>> {
+    let mut target = loader.target(label)?.1;
+    for _ in 0..MAX_ALIASES {
+        let TargetKind::Rule(rule) = &target.kind else { break };
+        let actual = match rule.attrs.get("actual") {
+            Some(Configurable::Plain(AttrValue::Label(actual)))
+                if rule.rule == RuleRef::Native(NativeRule::Alias) =>
+            {
+                actual.clone()
+            }
+            _ => break,
+        };
+        target = loader.target(&actual)?.1;
+    }
+    Ok(target)
+}
 
 /// What kind of build setting a target is; an error if it is none.
 pub fn setting_of(loader: &Loader, target: &Target) -> Result<BuildSetting, Box<Diagnostic>> {

@@ -14,7 +14,7 @@ use rbz_engine::plan::{Plan, RequestedTarget};
 use rbz_engine::value::Value;
 
 use crate::analyzer::Analyzer;
-use crate::build_settings::{default_value, parse_value, setting_of};
+use crate::build_settings::{default_value, flag_target, parse_value, setting_of};
 use crate::builtin_providers::Builtin;
 use crate::configuration::Configuration;
 use crate::dependency_graph::NodeId;
@@ -276,7 +276,7 @@ impl Session {
                 .session()
                 .parse_label(text, &main)
                 .map_err(|error| wrong(error.to_string()))?;
-            let (_, target) = self.loader.target(&label).map_err(|error| {
+            let target = flag_target(&self.loader, &label).map_err(|error| {
                 let mut error = *error;
                 error.message = format!("`--{text}={value}`: {}", error.message);
                 error
@@ -287,9 +287,10 @@ impl Session {
                     .hint("its rule must say `flag = True` in its `build_setting`"));
             }
             let value = parse_value(setting, value).map_err(|reason| wrong(reason.to_owned()))?;
+            let label = &target.label;
             match value == default_value(&target) {
-                true => settings.remove(&label),
-                false => settings.insert(label, value),
+                true => settings.remove(label),
+                false => settings.insert(label.clone(), value),
             };
         }
         Configuration::of_command_line(options, settings)

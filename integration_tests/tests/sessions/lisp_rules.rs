@@ -212,7 +212,7 @@ lisp_test(name = "bad", srcs = ["t.lisp"], expression = "(eql (one) 2)")
 #[test]
 fn what_is_not_there_yet_is_refused_and_not_ignored() {
     for (attribute, name) in
-        [("instrument_coverage = 1", "coverage"), ("malloc = \":p.lisp\"", "malloc")]
+        [("malloc = \":p.lisp\"", "malloc"), ("runtime = \":p.lisp\"", "runtime")]
     {
         let ws = program(&format!("main = \"main\", {attribute}"), "(defun main () 1)\n").build();
         ws.rbz("build //:p").exit_code(1).run().stderr_has(name);

@@ -1,9 +1,11 @@
 //! The sessions, one module for each subject.
 
+mod bazelisp;
 mod c_failures;
 mod c_rules;
 mod caching;
 mod cdeps;
+mod checklist;
 mod commands;
 mod configuration;
 mod core_rules;
@@ -14,7 +16,9 @@ mod examples;
 mod hermetic;
 mod libraries;
 mod linked_programs;
+mod lisp_attributes;
 mod lisp_failures;
+mod lisp_images;
 mod lisp_rules;
 mod machine;
 mod patterns;

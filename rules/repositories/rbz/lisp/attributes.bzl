@@ -34,6 +34,10 @@ LISP_COMPILE_ATTRS = {
               "`image`: one process compiles and loads file after file, for code whose later " +
               "files need what compiling the earlier ones left behind.",
     ),
+    "encoding": attr.string(
+        default = "utf-8",
+        doc = "How the sources are written: an external format of the implementation, such as `latin-1`.",
+    ),
     "block_compile": attr.bool(doc = "Whether each source is compiled as one block."),
     "block_compile_specified_only": attr.bool(
         doc = "Whether blocks are only what stands between `start-block` and `end-block`.",

@@ -149,6 +149,7 @@ def _lisp_binary_impl(ctx):
         block_compile_specified_only = attr.block_compile_specified_only,
         instrument_coverage = attr.instrument_coverage,
         load = attr.load,
+        encoding = attr.encoding,
     )
     program = ctx.actions.declare_file(ctx.label.name)
     core = ctx.actions.declare_file(ctx.label.name + ".core")

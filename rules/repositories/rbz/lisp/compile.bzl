@@ -69,6 +69,13 @@ def shared_parameters(ctx, info, nowarn, verbose_level = 0):
     args.add_all(nowarn, format_each = "nowarn %s")
     return args
 
+_UTF_8 = ["utf-8", "utf8"]
+
+def _source_steps(srcs, encoding):
+    """How sources are loaded before others compile."""
+    way = "source:" + encoding if encoding else "source"
+    return ["%s %s" % (way, src.path) for src in srcs]
+
 def _block_compilation(block_compile, specified_only):
     if specified_only:
         return "specified"
@@ -87,9 +94,10 @@ def lisp_compile_srcs(
         block_compile = False,
         block_compile_specified_only = False,
         verbose_level = 0,
-        instrument_coverage = 0,
+        instrument_coverage = -1,
         indexer_metadata = [],
-        load = "source"):
+        load = "source",
+        encoding = "utf-8"):
     """Registers the actions that compile a target's sources.
 
     Args:
@@ -102,12 +110,13 @@ def lisp_compile_srcs(
       nowarn: handlers of conditions.
       order: which of `srcs` are loaded before one of them compiles.
       compile_data: files that are there while this target and those that depend on it compile.
-      block_compile: whether each file is one block.
+      block_compile: whether the sources together are one block.
       block_compile_specified_only: whether only what files mark themselves is a block.
       verbose_level: how much the actions tell.
       instrument_coverage: whether the code counts what it runs.
       indexer_metadata: files for those who watch the actions; not used.
       load: how consumers and later files see this target before they compile.
+      encoding: how the sources are written.
 
     Returns:
       A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`, and of
@@ -117,8 +126,6 @@ def lisp_compile_srcs(
     load = load or "source"
     if order == "multipass" and load != "source":
         fail("order = \"multipass\" loads every file before any of them is compiled: it needs load = \"source\"")
-    if instrument_coverage == 1:
-        fail("instrument_coverage = 1: coverage is not supported yet")
     toolchain = toolchain_of(ctx, image)
     base = collect_lisp_info(
         deps,
@@ -143,6 +150,8 @@ def lisp_compile_srcs(
         nowarn = nowarn,
         image = image,
         block_compile = _block_compilation(block_compile, block_compile_specified_only),
+        coverage = instrument_coverage == 1 or (instrument_coverage == -1 and ctx.coverage_instrumented()),
+        encoding = "" if (encoding or "utf-8").lower() in _UTF_8 else encoding,
         flags = flags,
         verbose_level = verbose_level,
         runtime_options = [
@@ -154,33 +163,46 @@ def lisp_compile_srcs(
     )
     directory = ctx.label.name + "~/"
     whole = ctx.actions.declare_file(ctx.label.name + ".fasl")
-    single = len(srcs) == 1
+
+    # A block goes over all files, so they are compiled together.
+    together = target.block_compile and len(srcs) > 1 and load != "image"
+    single = len(srcs) == 1 or together
     files = []
     for src in srcs:
         stem = directory + _stem(src)
-        warnings = directory + ctx.label.name if single else stem
+        if single:
+            fasl = whole
+            warnings = files[0].warnings if files else ctx.actions.declare_file(directory + ctx.label.name + ".warnings")
+        else:
+            fasl = ctx.actions.declare_file(stem + ".fasl")
+            warnings = ctx.actions.declare_file(stem + ".warnings")
         files.append(struct(
             src = src,
-            fasl = whole if single else ctx.actions.declare_file(stem + ".fasl"),
-            warnings = ctx.actions.declare_file(warnings + ".warnings"),
+            fasl = fasl,
+            warnings = warnings,
             hash = ctx.actions.declare_file(stem + ".hash"),
         ))
 
     if load == "image":
         _compile(ctx, target, files, depset(), depset())
+    elif together:
+        joined = ctx.actions.declare_file(directory + ctx.label.name + ".lisp")
+        before = srcs if order == "multipass" else []
+        steps = depset(_source_steps(before, target.encoding), order = "postorder")
+        _compile(ctx, target, files, steps, depset(before), joined)
     else:
         # What is loaded grows by one node for each file, so that no list is written out for each.
         steps = depset(order = "postorder")
         inputs = depset()
         if order == "multipass":
-            steps = depset(["source " + src.path for src in srcs], order = "postorder")
+            steps = depset(_source_steps(srcs, target.encoding), order = "postorder")
             inputs = depset(srcs)
         for file in files:
             _compile(ctx, target, [file], steps, inputs)
             if order == "serial":
                 loaded = file.src if load == "source" else file.fasl
                 steps = depset(
-                    ["%s %s" % (load, loaded.path)],
+                    _source_steps([loaded], target.encoding) if load == "source" else ["fasl " + loaded.path],
                     transitive = [steps],
                     order = "postorder",
                 )
@@ -207,21 +229,31 @@ def lisp_compile_srcs(
         srcs = srcs,
         fasls = [whole],
         hashes = [file.hash for file in files],
-        warnings = [file.warnings for file in files],
-        loads = ["source " + src.path for src in srcs] if as_source else ["fasl " + whole.path],
+        warnings = [files[0].warnings] if single else [file.warnings for file in files],
+        loads = _source_steps(srcs, target.encoding) if as_source else ["fasl " + whole.path],
         load_inputs = srcs if as_source else [whole],
         core_loads = ["fasl " + whole.path],
     )
     return struct(lisp_info = info, output_fasl = whole, build_flags = flags, shared_object = object)
 
-def _compile(ctx, target, files, steps, step_inputs):
-    """Registers the action that compiles `files`."""
+def _compile(ctx, target, files, steps, step_inputs, joined = None):
+    """Registers the action that compiles `files`; as one file, that is written to `joined`, if it is given."""
     base = target.base
-    outputs = [out for file in files for out in (file.fasl, file.warnings, file.hash)]
+    outputs = [file.hash for file in files]
+    if joined:
+        outputs = [files[0].fasl, files[0].warnings, joined] + outputs
+    else:
+        outputs = [out for file in files for out in (file.fasl, file.warnings)] + outputs
     parameters = shared_parameters(ctx, base, target.nowarn, target.verbose_level)
     add_c_libraries(parameters, base.cc_info, target.shared_object)
     if target.block_compile:
         parameters.add("block-compile " + target.block_compile)
+    if joined:
+        parameters.add(joined, format = "together %s")
+    if target.coverage:
+        parameters.add("coverage yes")
+    if target.encoding:
+        parameters.add("encoding " + target.encoding)
     image = target.image
     if image and LispInfo in image:
         parameters.add_all(loads_of(image[LispInfo]), format_each = "inside %s")

@@ -22,6 +22,7 @@ def _lisp_library_impl(ctx):
         block_compile_specified_only = attr.block_compile_specified_only,
         instrument_coverage = attr.instrument_coverage,
         load = attr.load,
+        encoding = attr.encoding,
     )
     fasls = [compiled.output_fasl] if compiled.output_fasl else []
     return [

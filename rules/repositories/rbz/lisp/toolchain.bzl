@@ -179,6 +179,13 @@ def _image_core(image):
         return None
     return getattr(image[OutputGroupInfo], "core", None)
 
+# Where the runtime ends without a chance for the driver to say a word.
+_HINTS = {
+    "hint:Heap exhausted": "dynamic_space_size of the target gives its actions more memory",
+    "hint:No more immobile pages": "the space for names of functions, symbols and layouts is full, and no option makes it larger: put fewer of them into one image",
+    "hint:Control stack exhausted, fault": "control_stack_size of the target gives its actions a deeper stack",
+}
+
 def run_lisp(
         ctx,
         toolchain,
@@ -211,7 +218,7 @@ def run_lisp(
     """
     parameters.set_param_file_format("multiline")
     env = {"SBCL_HOME": toolchain.home}
-    runtime = ["--noinform", "--disable-ldb", "--lose-on-corruption"]
+    runtime = ["--noinform", "--disable-ldb"]
     runtime = runtime + runtime_options + ["--end-runtime-options"]
     direct = [toolchain.files, inputs]
     tools = []
@@ -245,5 +252,5 @@ def run_lisp(
         tools = tools,
         outputs = outputs,
         env = env,
-        execution_requirements = execution_requirements,
+        execution_requirements = _HINTS | execution_requirements,
     )

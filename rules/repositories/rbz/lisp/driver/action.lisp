@@ -26,6 +26,9 @@
            :compilation-mode (bazel.utils:to-keyword (parameter :mode parameters "fastbuild")))))
   (init-action *action* command)
   (mapc #'add-feature (parameters :feature parameters))
+  (bazel.log:verbose "~(~a~) ~a" command (parameter :target parameters ""))
+  (bazel.log:vv "features:~{ ~s~}" (parameters :feature parameters))
+  (bazel.log:vvv "parameters:~{~%  ~s~}" parameters)
   *action*)
 
 (defun sound-p ()
@@ -41,6 +44,10 @@
 (defun steps (parameters)
   "What is to be loaded, in order: everything but what the image has inside."
   (let ((inside (make-hash-table :test 'equal)))
+    (dolist (step (parameters :load parameters))
+      (let ((colon (position #\: step :end (position #\Space step))))
+        (when colon
+          (note-encoding (step-path step) (subseq step (1+ colon) (position #\Space step))))))
     (dolist (step (parameters :inside parameters))
       (setf (gethash step inside) t))
     (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
@@ -106,8 +113,9 @@ not have are made: what was in them is undefined."
 
 (defun load-with-verdicts (step)
   "Load STEP; each of its warnings that is a failure is printed and noted."
-  (flet ((judge (condition)
-           (ecase (load-verdict condition)
+  (flet ((judge (condition &aux (verdict (load-verdict condition)))
+           (bazel.log:vvv "~(~a~) ~(~s~): ~a" verdict (type-of condition) (condition-text condition))
+           (ecase verdict
              (:fail
               (print-failure (step-path step)
                              (format nil "while loading: ~a" (condition-text condition))

@@ -3,6 +3,10 @@
 ;;;; Parameters, beside those of loading: `nowarn NAME`, `mode fastbuild|opt|dbg`, and for each
 ;;;; file a group that starts with `source PATH`, followed by `fasl`, `warnings` and `hash` with
 ;;;; the paths of its outputs. With more than one group each file is loaded once it is compiled.
+;;;;
+;;;; With `together PATH` all files are compiled as one, which is written to PATH; then only the
+;;;; first group has `fasl` and `warnings`. `block-compile all|specified`, `coverage yes` and
+;;;; `encoding NAME` say how.
 
 (in-package "RBZ.COMPILING")
 
@@ -11,7 +15,9 @@
   (source "" :type string)
   (fasl "" :type string)
   (warnings "" :type string)
-  (hash "" :type string))
+  (hash "" :type string)
+  ;; The jobs that are done by this one, if several files are compiled together.
+  (parts '() :type list))
 
 (defstruct unit
   "What is known of the file that is being compiled."
@@ -27,12 +33,19 @@
   (let ((jobs '()))
     (map-parameters (lambda (key value)
                       (case key
-                        (:source (push (make-job :source value) jobs))
+                        (:source
+                         (push (make-job :source value) jobs)
+                         (let ((encoding (parameter :encoding parameters nil)))
+                           (when encoding (note-encoding value encoding))))
                         (:fasl (setf (job-fasl (first jobs)) value))
                         (:warnings (setf (job-warnings (first jobs)) value))
                         (:hash (setf (job-hash (first jobs)) value))))
                     parameters)
-    (nreverse jobs)))
+    (let ((jobs (nreverse jobs)) (together (parameter :together parameters nil)))
+      (if together
+          (list (make-job :source together :parts jobs
+                          :fasl (job-fasl (first jobs)) :warnings (job-warnings (first jobs))))
+          jobs))))
 
 (defvar *parameters* '()
   "What the action was told.")
@@ -42,12 +55,11 @@
   (let ((action (begin-action :compile parameters)))
     (setf *parameters* parameters)
     (and (process-steps parameters)
-         (let ((jobs (jobs parameters)))
+         (progn
            (setf (action-processing-sources-p action) t)
-           (dolist (job jobs)
-             (let ((*current-source-file* (job-source job)))
-               (process-file action (job-source job)
-                             (bazel.main::file-type (job-source job)))))
+           (dolist (source (action-source-files action))
+             (let ((*current-source-file* source))
+               (process-file action source (bazel.main::file-type source))))
            (finish-action action :compile)))))
 
 (defmethod finish-action ((action action) (command (eql :compile)))
@@ -60,14 +72,15 @@
 
 ;;; Compiling one file
 
-(defun policy (mode)
-  "The policy of the compilation MODE."
+(defun policy (mode coverage)
+  "The policy of the compilation MODE; with COVERAGE code notes which of its forms ran."
   `(,@(cond ((string= mode "opt")
              '((speed 3) (debug 0) (safety 0) (space 1) (compilation-speed 1)))
             ((string= mode "dbg")
              '((speed 1) (debug 3) (safety 3) (space 1) (compilation-speed 1)))
             (t '((speed 1) (debug 2) (safety 3) (space 1) (compilation-speed 1))))
-    (sb-c:insert-array-bounds-checks 3)))
+    (sb-c:insert-array-bounds-checks 3)
+    (sb-c:store-coverage-data ,(if coverage 3 0))))
 
 (defun block-compilation (parameters)
   "How much of the file is one block: all, what it marks itself, or nothing."
@@ -89,12 +102,20 @@
     (cond ((and failed (or (not written)
                            (string= (parameter :force parameters "0") "0")))
            nil)
-          (t (report-traces (job-fasl job) (current-directory)
-                            (lambda (text)
-                              (print-failure (job-source job) text :severity "warning")))
+          (t (unless (parameter :coverage parameters nil)
+               ;; SBCL writes the whole path of a file into the marks of coverage.
+               (report-traces (job-fasl job) (current-directory)
+                              (lambda (text)
+                                (print-failure (job-source job) text :severity "warning"))))
              (write-undefined job)
              (write-hash job)
              t))))
+
+(defvar *part-readtable* nil
+  "What each of several files that are compiled together starts with.")
+
+(defvar *part-policy* nil
+  "What each of several files that are compiled together starts with.")
 
 (defun compile-in-unit (job parameters)
   "Compile the file of JOB in a compilation unit of its own; true if a FASL was written."
@@ -108,7 +129,9 @@
         ;; What the compiler writes by itself is said better by our own report.
         (*compile-verbose* nil)
         (*compile-print* nil))
-    (set-policy (policy (parameter :mode parameters "fastbuild")))
+    (set-policy (policy (parameter :mode parameters "fastbuild")
+                        (parameter :coverage parameters nil)))
+    (setf *part-readtable* *readtable* *part-policy* sb-c::*policy*)
     (let* ((stream *error-output*)
            ;; At its end the unit signals what is undefined, and prints a summary of its own.
            (*error-output* (make-broadcast-stream)))
@@ -119,8 +142,37 @@
              (with-modules-refused ()
                (compile-file (native-path (job-source job))
                              :output-file (native-output (job-fasl job))
-                             :external-format :utf-8
+                             :external-format (encoding-of (job-source job))
                              :block-compile (block-compilation parameters))))))))))
+
+(defun begin-part ()
+  "Called between two files that are compiled together: neither sees what the other set."
+  (setf *readtable* (copy-readtable *part-readtable*)
+        sb-c::*policy* *part-policy*))
+
+(defun join-parts (job)
+  "The sources of the parts of JOB as one, also written where JOB's source is."
+  (let ((joined (join-sources
+                 (job-source job)
+                 (mapcar (lambda (part) (read-source (job-source part))) (job-parts job))
+                 (format nil "~%(CL:IN-PACKAGE \"COMMON-LISP-USER\")~@
+                              (CL:EVAL-WHEN (:COMPILE-TOPLEVEL) (RBZ.COMPILING::BEGIN-PART))~%"))))
+    (with-open-file (out (native-path (job-source job))
+                         :direction :output :if-exists :supersede :external-format :utf-8)
+      (write-string (source-text joined) out))
+    (set-write-date (job-source job))
+    joined))
+
+(defun set-write-date (path)
+  "Give the file at PATH the date that all inputs of an action have: it gets into the FASL."
+  (let ((seconds (parse-integer (or (bazel.sbcl:getenv "SOURCE_DATE_EPOCH") "0") :junk-allowed t))
+        (times (sb-alien:make-alien sb-alien:long 2)))
+    (setf (sb-alien:deref times 0) (or seconds 0)
+          (sb-alien:deref times 1) (or seconds 0))
+    (sb-alien:alien-funcall
+     (sb-alien:extern-alien "utime" (function sb-alien:int sb-alien:c-string (* sb-alien:long)))
+     path times)
+    (sb-alien:free-alien times)))
 
 (defun native-output (path)
   "The absolute pathname of an output, so that no default is merged into it."
@@ -141,6 +193,7 @@ or nil if it did not come to its end."
     (when source
       (setf (unit-source *unit*) source)
       (flet ((note-place (condition)
+               (debug-if-asked condition)
                (note-missing-input condition)
                (multiple-value-setq (position form-start) (compiler-position))))
         (handler-case
@@ -163,7 +216,7 @@ or nil if it did not come to its end."
 
 (defun read-source-or-report (job)
   "The text of JOB's file, or nil after the failure was printed."
-  (handler-case (read-source (job-source job))
+  (handler-case (if (job-parts job) (join-parts job) (read-source (job-source job)))
     (file-error (condition)
       (note-missing-input condition)
       (print-failure (job-source job) (condition-text condition))
@@ -183,11 +236,14 @@ or nil if it did not come to its end."
 (defun judge (condition)
   "Decide what becomes of CONDITION, a warning or note of the compiler."
   (let ((verdict (compile-verdict condition)))
+    (bazel.log:vv "~(~a~) ~(~s~): ~a" verdict (type-of condition) (condition-text condition))
     (ecase verdict
       (:fail (record condition (severity condition)))
       (:show (record condition (severity condition)
                      :fails-p (typep condition '(and warning (not style-warning)))))
-      (:defer (pushnew (nth-value 1 (undefined-function-p condition))
+      (:defer (pushnew (list (source-path (values (part-at (unit-source *unit*)
+                                                           (or (compiler-position) 0))))
+                             (nth-value 1 (undefined-function-p condition)))
                        (unit-undefined *unit*) :test #'equal))
       (:muffle (bazel.main::count-muffled condition)))
     (muffle condition)))
@@ -221,6 +277,7 @@ verdict it is not our concern."
 (defun record-compiler-error (condition)
   "Record what made the compiler give up, or replace a form by a run-time error."
   (let ((inner (innermost condition)))
+    (debug-if-asked inner)
     (cond ((typep inner 'reader-error-in-file) (record-reader-error inner))
           (t (record condition :error :type (type-text inner) :hint (error-hint inner))
              (note-missing-input inner)))))
@@ -231,9 +288,13 @@ verdict it is not our concern."
     (sb-ext:package-lock-violation
      "the package is locked: write the definition in a package of its own, or unlock it")
     (storage-condition (exhaustion-hint condition))
+    (sb-ext:defconstant-uneql
+     "a constant keeps its first value: define it once, or with a value that is `equalp` to the first")
     (package-error
      (unless (find-package (package-error-package condition))
        "the file that defines it must come before this one in srcs, or its target be in deps"))
+    (sb-int:stream-decoding-error
+     "encoding = \"latin-1\" (or another) of the target says how its files are written")
     (undefined-function
      "if it is defined in this target: load = \"image\" loads each compiled file before the next one compiles")))
 
@@ -261,7 +322,7 @@ verdict it is not our concern."
 (defun next-form-start ()
   "Where the form starts that the reader was in when it stopped."
   (let* ((source (unit-source *unit*))
-         (last (last-form-start)))
+         (last (and (plusp (forms-read)) (last-form-start))))
     (if last (end-of-form source last) (form-position source 0 '()))))
 
 (defun recorded-p (condition)
@@ -271,12 +332,6 @@ verdict it is not our concern."
 (defun record-exhaustion (condition)
   "Record that memory ran out."
   (record condition :error :hint (exhaustion-hint condition)))
-
-(defun exhaustion-hint (condition)
-  "Which attribute gives more of what ran out."
-  (if (search "STACK" (symbol-name (type-of condition)))
-      "control_stack_size of the target gives the compiler a deeper stack"
-      "dynamic_space_size of the target gives the compiler more memory"))
 
 ;;; Places
 
@@ -289,6 +344,12 @@ verdict it is not our concern."
                     (rest (reverse (sb-c::compiler-error-context-original-source-path context)))))
          (start (and start (form-position (unit-source *unit*) start '()))))
     (values (and start (form-position (unit-source *unit*) start path)) start)))
+
+(defun forms-read ()
+  "How many top-level forms were read."
+  (or (ignore-errors
+       (fill-pointer (sb-c::file-info-positions (sb-c::source-info-file-info sb-c::*source-info*))))
+      0))
 
 (defun last-form-start ()
   "The position of the top-level form that was read last, or nil."
@@ -306,12 +367,11 @@ verdict it is not our concern."
   "Write the functions that were undefined at the end of the file, in an order of their own."
   (with-open-file (out (native-path (job-warnings job))
                        :direction :output :if-exists :supersede :external-format :utf-8)
-    (let ((entries (sort (mapcar #'readable (unit-undefined *unit*)) #'string<)))
+    (let ((entries (loop for (path name) in (unit-undefined *unit*)
+                         collect (format nil "~a :undefined-function ~a"
+                                         (readable path) (readable name)))))
       (when entries
-        (format out "(~{(~a)~^~% ~})~%"
-                (loop for entry in entries
-                      collect (format nil "~a :undefined-function ~a"
-                                      (readable (job-source job)) entry)))))))
+        (format out "(~{(~a)~^~% ~})~%" (sort entries #'string<))))))
 
 (defun readable (object)
   "OBJECT as `read` finds it again under standard syntax."
@@ -321,6 +381,11 @@ verdict it is not our concern."
 
 (defun write-hash (job)
   "Write the source's name, a zero byte, and its MD5."
+  (mapc #'write-hash (job-parts job))
+  (unless (job-parts job) (write-hash-of job)))
+
+(defun write-hash-of (job)
+  "Write the hash of JOB, which is of one file."
   (with-open-file (out (native-path (job-hash job))
                        :direction :output :if-exists :supersede :element-type '(unsigned-byte 8))
     (write-sequence (sb-ext:string-to-octets (job-source job) :external-format :utf-8) out)

@@ -1,6 +1,7 @@
 ;;;; Loading what a compiled file depends on, each target in its own way.
 ;;;;
-;;;; A step is a string: `source PATH`, `fasl PATH` or `module NAME`. Sources are loaded by the
+;;;; A step is a string: `source PATH`, `fasl PATH` or `module NAME`; `source:ENCODING PATH` is a
+;;;; source that is not UTF-8. Sources are loaded by the
 ;;;; interpreter: the evaluator that compiles each form is a hundred times slower on macros.
 
 (in-package "RBZ.LOADING")
@@ -12,6 +13,13 @@
   (:report (lambda (condition stream)
              (format stream "cannot load ~a: ~a"
                      (failed-step condition) (condition-text (failure-cause condition))))))
+
+(defvar *interactive* nil
+  "True if errors end up in the debugger.")
+
+(defun debug-if-asked (condition)
+  "Let the user look at CONDITION, if that is wanted."
+  (when *interactive* (invoke-debugger condition)))
 
 (defun prepare-image ()
   "Make the image what every file is compiled in: a fresh standard readtable, the interpreter."
@@ -38,14 +46,14 @@
 (defun load-step (text)
   "Load what TEXT, a step, names. Warnings are for the handlers of the caller."
   (let* ((space (position #\Space text))
-         (way (intern (string-upcase (subseq text 0 space)) :keyword))
+         (way (intern (string-upcase (subseq text 0 (or (position #\: text :end space) space)))
+                      :keyword))
          (what (subseq text (1+ space)))
          (sb-c::*policy* sb-c::*policy*))
-    (handler-bind ((sb-ext:defconstant-uneql #'keep-equal-constant))
-      (ecase way
-        (:source (load-file what :source))
-        (:fasl (load-file what :fasl))
-        (:module (require-module what))))))
+    (ecase way
+      (:source (load-file what :source))
+      (:fasl (load-file what :fasl))
+      (:module (require-module what)))))
 
 (defvar *loaded-stream* nil
   "The stream of the source that is being loaded.")
@@ -56,12 +64,17 @@
         (*readtable* *readtable*))
     (block nil
       (handler-bind
-          ((error (lambda (condition)
+          ((sb-ext:defconstant-uneql #'keep-equal-constant)
+           (storage-condition (lambda (condition)
+                                (report-load-error path way condition)
+                                (error 'load-failed :step path :cause condition)))
+           (error (lambda (condition)
                     (unless (typep condition 'load-failed)
+                      (debug-if-asked condition)
                       (report-load-error path way condition)
                       (error 'load-failed :step path :cause condition)))))
         (if (eq way :source)
-            (with-open-file (stream (native-path path) :external-format :utf-8)
+            (with-open-file (stream (native-path path) :external-format (encoding-of path))
               (let ((*loaded-stream* stream))
                 (load stream)))
             (load (native-path path)))))))
@@ -117,7 +130,16 @@
               (typep condition '(or undefined-function unbound-variable type-error control-error)))
          "code that runs while it is loaded, or needs what only compilation defines, cannot be loaded as source: load = \"fasl\" in its target loads the compiled file instead")
         ((typep condition 'sb-ext:package-lock-violation)
-         "the package is locked: write the definition in a package of its own, or unlock it")))
+         "the package is locked: write the definition in a package of its own, or unlock it")
+        ((typep condition 'sb-ext:defconstant-uneql)
+         "a constant keeps its first value: define it once, or with a value that is `equalp` to the first")
+        ((typep condition 'storage-condition) (exhaustion-hint condition))))
+
+(defun exhaustion-hint (condition)
+  "Which attribute gives more of what ran out."
+  (if (search "STACK" (symbol-name (type-of condition)))
+      "control_stack_size of the target gives its actions a deeper stack"
+      "dynamic_space_size of the target gives its actions more memory"))
 
 ;;; Bundled modules
 

@@ -2,9 +2,6 @@
 
 (in-package "RBZ.DRIVER")
 
-(defvar *interactive* nil
-  "True if errors end up in the debugger.")
-
 (defun main ()
   "Run the command that the command line names, and end with its exit code."
   (let ((arguments (bazel.sbcl:command-line-arguments)))
@@ -61,7 +58,9 @@ say."
 
 (defmethod bazel.main:execute-command :around (command &key interactive &allow-other-keys)
   (declare (ignore command))
-  (when interactive (sb-ext:enable-debugger))
+  (when interactive
+    (setf *interactive* t)
+    (sb-ext:enable-debugger))
   (call-next-method))
 
 (defmethod bazel.main:execute-command ((command (eql :compile)) &rest options)
@@ -93,9 +92,7 @@ say."
 (defun fail-exhausted (condition)
   "Say what ran out."
   (print-failure "lisp" (condition-text condition)
-                 :hint (if (search "STACK" (symbol-name (type-of condition)))
-                           "control_stack_size of the target gives a deeper stack"
-                           "dynamic_space_size of the target gives more memory"))
+                 :hint (exhaustion-hint condition))
   (leave 1))
 
 (defun fail-unexpectedly (condition)
@@ -112,4 +109,8 @@ say."
     (let ((name (package-name package)))
       (when (or (eql 0 (search "RBZ." name)) (eql 0 (search "BAZEL." name)))
         (sb-ext:lock-package package))))
+  ;; The names that the scripts used which made this image.
+  (do-symbols (symbol "COMMON-LISP-USER")
+    (when (eq (symbol-package symbol) (find-package "COMMON-LISP-USER"))
+      (unintern symbol "COMMON-LISP-USER")))
   (rbz.saving:save-driver path :toplevel 'main))

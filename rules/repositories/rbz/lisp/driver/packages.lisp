@@ -14,7 +14,8 @@
 (defpackage "RBZ.SOURCE"
   (:documentation "The text of source files: lines, columns, and where a form stands.")
   (:use "COMMON-LISP")
-  (:export "SOURCE" "READ-SOURCE" "SOURCE-PATH" "SOURCE-LINE" "LINE-AND-COLUMN"
+  (:export "SOURCE" "READ-SOURCE" "JOIN-SOURCES" "SOURCE-PARTS" "PART-AT"
+           "NOTE-ENCODING" "ENCODING-OF" "SOURCE-PATH" "SOURCE-LINE" "LINE-AND-COLUMN"
            "POSITION-OF" "POSITION-AT-OCTET" "LAST-FORM-BEFORE"
            "FORM-POSITION" "FORM-HEAD" "END-OF-FORM" "SOURCE-TEXT"))
 
@@ -90,7 +91,8 @@
   (:documentation "Loading sources, FASLs and bundled modules into the image.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE")
   (:export "LOAD-STEP" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
-           "LOAD-FAILED" "WITH-MODULES-REFUSED" "KEEP-EQUAL-CONSTANT"))
+           "LOAD-FAILED" "WITH-MODULES-REFUSED" "KEEP-EQUAL-CONSTANT" "EXHAUSTION-HINT"
+           "*INTERACTIVE*" "DEBUG-IF-ASKED"))
 
 (defpackage "RBZ.C-LIBRARIES"
   (:documentation "What is open of C libraries while an image is made, and when it starts.")
@@ -101,6 +103,7 @@
   (:documentation "What all actions have in common: features, files that are loaded, failures.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.VERDICT" "RBZ.LOADING"
         "RBZ.C-LIBRARIES")
+  (:import-from "RBZ.SOURCE" "NOTE-ENCODING")
   (:export "BEGIN-ACTION" "PROCESS-STEPS" "PROCESS-STEP" "SOUND-P" "STEPS" "STEP-PATH"
            "NOTE-FAILURE"))
 
@@ -116,9 +119,14 @@
   (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
   (:export "COMPILE-COMMAND"))
 
+(defpackage "RBZ.RUNTIME-OPTIONS"
+  (:documentation "Options of the runtime for programs that were built.")
+  (:use "COMMON-LISP")
+  (:export "APPLY-RUNTIME-OPTIONS"))
+
 (defpackage "RBZ.PROGRAM"
   (:documentation "What runs when a program starts.")
-  (:use "COMMON-LISP" "RBZ.REPORT")
+  (:use "COMMON-LISP" "RBZ.REPORT" "RBZ.RUNTIME-OPTIONS")
   (:export "TOPLEVEL" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
            "*WORKSPACE-STATUS*"))
 

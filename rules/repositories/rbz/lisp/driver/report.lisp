@@ -33,7 +33,10 @@
   "What CONDITION says, on one line, without the compiler's references to manuals."
   (let ((text (without (one-spaced (full-text (innermost condition)))
                        " Use *BREAK-ON-SIGNALS* to intercept.")))
-    (if (string= text "") (type-text condition) text)))
+    (cond ((string= text "") (type-text condition))
+          ((< (length text) 500) text)
+          ;; Some print the insides of the compiler.
+          (t (concatenate 'string (subseq text 0 500) "…")))))
 
 (defun innermost (condition)
   "The condition that CONDITION wraps, if it is one of the compiler's wrappers, else CONDITION."
@@ -48,11 +51,17 @@ its stream is left out: the place is shown."
       (with-standard-io-syntax
         (let ((*package* package)
               (*print-readably* nil)
-              (*print-pretty* nil)
+              ;; Some of SBCL's messages have line breaks for blanks; they become blanks again.
+              (*print-pretty* t)
+              (*print-right-margin* 10000)
               (*print-length* 12)
               (*print-level* 6)
               (sb-int:*print-condition-references* nil))
           (typecase condition
+            (sb-int:stream-decoding-error
+             (format nil "the bytes~{ ~(~2,'0x~)~} are no text in the encoding ~(~a~)"
+                     (coerce (sb-int:character-decoding-error-octets condition) 'list)
+                     (stream-external-format (stream-error-stream condition))))
             (end-of-file "end of file in the middle of a form: a parenthesis, string or comment is not closed")
             ((and reader-error simple-condition)
              (apply #'format nil (simple-condition-format-control condition)
@@ -76,15 +85,16 @@ its stream is left out: the place is shown."
   "Print FINDING of SOURCE as shown at the top of this file."
   (let ((position (finding-position finding)))
     (if position
-        (multiple-value-bind (line column) (line-and-column source position)
-          (format stream "~a:~d:~d: ~(~a~): ~a~%"
-                  (source-path source) line column
-                  (finding-severity finding) (finding-text finding))
-          (let ((text (source-line source position)))
-            (format stream "~5d | ~a~%      | ~a^~%" line text
-                    ;; Tabs stay tabs, so that the mark stands under its character.
-                    (substitute-if-not #\Space (lambda (char) (char= char #\Tab))
-                                       (subseq text 0 (min (1- column) (length text)))))))
+        (multiple-value-bind (source position) (part-at source position)
+          (multiple-value-bind (line column) (line-and-column source position)
+            (format stream "~a:~d:~d: ~(~a~): ~a~%"
+                    (source-path source) line column
+                    (finding-severity finding) (finding-text finding))
+            (let ((text (source-line source position)))
+              (format stream "~5d | ~a~%      | ~a^~%" line text
+                      ;; Tabs stay tabs, so that the mark stands under its character.
+                      (substitute-if-not #\Space (lambda (char) (char= char #\Tab))
+                                         (subseq text 0 (min (1- column) (length text))))))))
         (format stream "~a: ~(~a~): ~a~%"
                 (source-path source) (finding-severity finding) (finding-text finding)))
     (when (finding-form-start finding)

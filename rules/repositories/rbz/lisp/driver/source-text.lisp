@@ -2,18 +2,49 @@
 
 (in-package "RBZ.SOURCE")
 
-(defstruct (source (:constructor make-source (path text)))
-  "A source file as it was when it was read."
+(defvar *encodings* (make-hash-table :test 'equal)
+  "The external formats of sources that are not UTF-8, by path.")
+
+(defun note-encoding (path encoding)
+  "Remember that the source at PATH is written in ENCODING, a string."
+  (setf (gethash path *encodings*) (intern (string-upcase encoding) :keyword)))
+
+(defun encoding-of (path)
+  "The external format of the source at PATH."
+  (values (gethash path *encodings* :utf-8)))
+
+(defstruct (source (:constructor make-source (path text &optional parts)))
+  "A source file as it was when it was read, or several PARTS, one after the other."
   (path "" :type string :read-only t)
-  (text "" :type string :read-only t))
+  (text "" :type string :read-only t)
+  (parts '() :type list :read-only t))
 
 (defun read-source (path)
-  "The source file at the native PATH; bytes that are no UTF-8 are replaced, for we only show it."
+  "The source file at the native PATH; bytes that are no text are replaced, for we only show it."
   (with-open-file (stream (sb-ext:parse-native-namestring path)
-                          :external-format '(:utf-8 :replacement #\?))
+                          :external-format (list (encoding-of path) :replacement #\?))
     (let* ((text (make-string (file-length stream)))
            (end (read-sequence text stream)))
       (make-source path (subseq text 0 end)))))
+
+(defun join-sources (path sources between)
+  "SOURCES as one text under PATH, each after the string BETWEEN."
+  (let ((start 0))
+    (make-source path
+                 (apply #'concatenate 'string
+                        (loop for source in sources
+                              collect between collect (source-text source)))
+                 (loop for source in sources
+                       for from = (+ start (length between))
+                       do (setf start (+ from (length (source-text source))))
+                       collect (cons from source)))))
+
+(defun part-at (source position)
+  "The source that the character at POSITION of SOURCE is from, and where it stands there."
+  (let ((part (find position (source-parts source) :key #'first :test #'>= :from-end t)))
+    (if part
+        (values (rest part) (- position (first part)))
+        (values source position))))
 
 (defun line-and-column (source position)
   "Line and column, both from 1, of the character at POSITION."
@@ -33,11 +64,12 @@
     (min (+ start (max 0 (1- column))) (length text))))
 
 (defun position-at-octet (source octet)
-  "The position of the character that begins OCTET bytes into the file, which is UTF-8."
-  (let ((text (source-text source)) (octets 0))
+  "The position of the character that begins OCTET bytes into the file: UTF-8, or one byte for each."
+  (let ((text (source-text source)) (octets 0)
+        (utf-8-p (eq (encoding-of (source-path source)) :utf-8)))
     (or (position-if (lambda (char)
                        (prog1 (>= octets octet)
-                         (incf octets (utf-8-length char))))
+                         (incf octets (if utf-8-p (utf-8-length char) 1))))
                      text)
         (length text))))
 

@@ -1,111 +1,9 @@
-//! The Lisp driver by itself, run as actions run it: what it writes, and what it says of files
-//! that are wrong.
+//! One file compiled: what is written, and what is said of files that are wrong.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::process::Command;
 
-use tempfile::TempDir;
-
-/// The driver's core, made once for all tests.
-static DRIVER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let base = dir.path().join("base.core");
-    let core = dir.path().join("driver.core");
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("repositories/rbz/lisp/driver");
-    let build = fs::read_to_string(sources.join("BUILD")).expect("the BUILD file");
-    let (_, listed) = build.split_once("srcs = [").expect("the list of sources");
-    let (listed, _) = listed.split_once(']').expect("the end of the list");
-    let files: Vec<_> = listed
-        .split(',')
-        .map(|name| name.trim().trim_matches('"'))
-        .filter(|name| !name.is_empty())
-        .collect();
-    let save = |from: &[&str], script: &str, output: &Path, arguments: &[&str]| {
-        let output = Command::new("setarch")
-            .args(["-R", "sbcl"])
-            .args(from)
-            .args(["--noinform", "--no-sysinit", "--no-userinit", "--disable-debugger"])
-            .args(["--load", script, "--end-toplevel-options"])
-            .arg(output)
-            .args(arguments)
-            .current_dir(&sources)
-            .output()
-            .expect("sbcl must be installed");
-        assert!(output.status.success(), "{}", text(&output));
-    };
-    save(&[], "base.lisp", &base, &[]);
-    save(&["--core", &base.to_string_lossy()], "build.lisp", &core, &files);
-    (dir, core)
-});
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-/// A directory with files, in which commands of the driver run.
-struct Room(TempDir);
-
-impl Room {
-    fn with(files: &[(&str, &str)]) -> Room {
-        let room = Room(tempfile::tempdir().expect("a temporary directory"));
-        for (name, content) in files {
-            fs::write(room.path(name), content).expect("a file can be written");
-        }
-        room
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn run(&self, command: &str, parameters: &str) -> Output {
-        fs::write(self.path("params"), parameters).expect("a file can be written");
-        Command::new("setarch")
-            .args(["-R", "sbcl", "--core"])
-            .arg(&DRIVER.1)
-            .args(["--noinform", "--disable-ldb", "--lose-on-corruption"])
-            .args(["--control-stack-size", "100MB", "--end-runtime-options", command, "@params"])
-            .env("RBZ_MISSING_INPUTS", self.path("missing"))
-            .current_dir(self.0.path())
-            .output()
-            .expect("setarch must be installed")
-    }
-
-    fn compile(&self, source: &str, more: &str) -> Output {
-        let stem = source.trim_end_matches(".lisp");
-        self.run(
-            "compile",
-            &format!(
-                "{more}source {source}\nfasl {stem}.fasl\nwarnings {stem}.warnings\nhash {stem}.hash\n"
-            ),
-        )
-    }
-}
-
-/// Compiles one file and expects it to fail with exactly this output.
-#[track_caller]
-fn fails(source: &str, more: &str, expected: &str) {
-    let room = Room::with(&[("a.lisp", source)]);
-    let output = room.compile("a.lisp", more);
-    assert_eq!(text(&output), expected);
-    assert_eq!(output.status.code(), Some(1));
-}
-
-/// Compiles one file and expects silence.
-#[track_caller]
-fn compiles(source: &str, more: &str) -> Room {
-    let room = Room::with(&[("a.lisp", source)]);
-    let output = room.compile("a.lisp", more);
-    assert_eq!(text(&output), "");
-    assert_eq!(output.status.code(), Some(0));
-    room
-}
+use crate::room::{Room, compiles, fails, text};
 
 #[test]
 fn a_fine_file_gives_a_fasl_no_warnings_and_its_hash() {
@@ -340,6 +238,17 @@ fn programs_run_their_main_and_are_the_same_each_time() {
     let output = Command::new(room.path("one")).args(["--help", "x y"]).output().expect("it runs");
     assert_eq!(text(&output), "--help x y\n");
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_error_ends_up_in_the_debugger_when_it_is_asked_for() {
+    let room =
+        Room::with(&[("a.lisp", "(eval-when (:compile-toplevel) (error \"Look at me.\"))\n")]);
+    let shown = text(&room.interact("a.lisp", "0\n"));
+    assert!(shown.contains("debugger invoked on a SIMPLE-ERROR"), "{shown}");
+    assert!(shown.contains("Look at me.") && shown.contains("[ABORT]"), "{shown}");
+    let shown = text(&room.compile("a.lisp", ""));
+    assert!(!shown.contains("debugger invoked"), "{shown}");
 }
 
 #[test]
