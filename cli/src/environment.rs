@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use crate::command_error::CommandError;
 
+/// The variable by which repository rules find this program, whose tools actions run.
+const PROGRAM: &str = "RBZ";
+
 /// The surroundings of a call of rbz.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -15,7 +18,7 @@ pub struct Environment {
     pub current_directory: PathBuf,
     /// The user's home directory, if they have one.
     pub home: Option<PathBuf>,
-    /// The environment variables whose names and values are UTF-8.
+    /// The environment variables whose names and values are UTF-8; `RBZ` is this program.
     pub variables: BTreeMap<String, String>,
     /// Whether results go to a terminal.
     pub stdout_is_terminal: bool,
@@ -35,9 +38,15 @@ impl Environment {
         let current_directory = std::env::current_dir().map_err(|error| {
             CommandError::command_line(format!("the current directory cannot be found: {error}"))
         })?;
-        let variables: BTreeMap<String, String> = std::env::vars_os()
+        let mut variables: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
+        let program =
+            std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
+        match program {
+            Some(program) => variables.insert(PROGRAM.to_owned(), program),
+            None => variables.remove(PROGRAM),
+        };
         Ok(Environment {
             arguments: arguments.collect::<Result<_, _>>()?,
             current_directory,

@@ -121,7 +121,7 @@ fn execute(
             write_data(&commands::completion::script(&arguments.residue)?)?;
         }
         RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
-        RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue)?,
+        RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue, &mut console)?,
         RawCommand::Init(arguments) => {
             no_residue("init", &arguments.residue)?;
             write_data(&commands::init::run(

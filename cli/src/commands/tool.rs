@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 use memmap2::Mmap;
-use rbz_elf::{CoreError, CoreFile, Functions, LinkedProgram, MAX_CORE_BYTES, SpaceId, SplitError};
+use rbz_elf::{
+    CoreError, CoreFile, Functions, LINKAGE_SECTION, LinkedProgram, MAX_CORE_BYTES, SpaceId,
+    SplitError,
+};
 
 use crate::command_error::{CommandError, ErrorKind};
-use crate::console::write_data;
+use crate::console::{Console, write_data};
 
 /// What rbz's own actions do, as commands
 #[derive(Parser, Debug)]
@@ -61,6 +64,20 @@ enum Elf {
         /// The core, or a program with a core behind it
         core: PathBuf,
     },
+    /// Has a compiler link a program, and checks it
+    #[command(rename_all = "snake_case")]
+    Link {
+        /// The program that the compiler writes
+        program: PathBuf,
+        /// The compiler and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Says whether a program can be linked of the runtime of an SBCL
+    Runtime {
+        /// The runtime as an object, `sbcl.o`
+        object: PathBuf,
+    },
     /// Checks that the linker put everything in a program where the runtime needs it
     Check {
         /// The program
@@ -85,7 +102,7 @@ pub fn tools() -> Vec<(String, Command)> {
 }
 
 /// Runs the tool that the words name.
-pub fn run(words: &[String]) -> Result<(), CommandError> {
+pub fn run(words: &[String], console: &mut Console) -> Result<(), CommandError> {
     let words = std::iter::once("rbz tool").chain(words.iter().map(String::as_str));
     let arguments = match ToolArguments::try_parse_from(words) {
         Ok(arguments) => arguments,
@@ -103,6 +120,8 @@ pub fn run(words: &[String]) -> Result<(), CommandError> {
             copy(&core, &output, &dynamic_list, linker_options)
         }
         Elf::List { core } => list(&core),
+        Elf::Link { program, command } => link(&program, &command, console),
+        Elf::Runtime { object } => runtime(&object),
         Elf::Check { program } => check(&program),
     }
 }
@@ -152,6 +171,45 @@ fn check(program: &Path) -> Result<(), CommandError> {
             Err(CommandError::new(ErrorKind::BuildFailed, message))
         }
     }
+}
+
+fn link(program: &Path, command: &[String], console: &mut Console) -> Result<(), CommandError> {
+    let Some((compiler, arguments)) = command.split_first() else {
+        return Err(CommandError::command_line("no compiler is named".to_owned()));
+    };
+    let output = std::process::Command::new(compiler).args(arguments).output();
+    let output = output.map_err(|error| {
+        CommandError::environment(format!("cannot run the compiler `{compiler}`: {error}"))
+    })?;
+    write_data(&String::from_utf8_lossy(&output.stdout))?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    for message in messages.lines().filter(|message| !is_about_the_lisp(message)) {
+        console.print(message);
+    }
+    if !output.status.success() {
+        if messages.contains(LINKAGE_SECTION) && messages.contains("undefined") {
+            console.print(
+                "hint: Lisp code refers to it; the C library that defines it belongs into `cdeps`",
+            );
+        }
+        return Err(CommandError::already_reported(ErrorKind::BuildFailed));
+    }
+    check(program).inspect_err(|_| {
+        // Nobody is to run it; if it cannot be removed, the error says enough.
+        let _ = std::fs::remove_file(program);
+    })
+}
+
+/// Whether a linker warns of a C function because the Lisp has a name for it.
+fn is_about_the_lisp(message: &str) -> bool {
+    message.contains("warning: the use of `") && message.contains("' is dangerous")
+}
+
+fn runtime(object: &Path) -> Result<(), CommandError> {
+    rbz_elf::check_runtime(&map(object)?).map_err(|error| {
+        let message = format!("`{}` cannot be linked: {error}", object.display());
+        CommandError::new(ErrorKind::BuildFailed, message)
+    })
 }
 
 /// The contents of a file, which nothing else writes to while they are looked at.

@@ -90,9 +90,10 @@ fn the_rules_reference_has_every_public_attribute() {
         let entry = entry.expect("the repository can be read");
         let is_module = entry.path().extension().is_some_and(|extension| extension == "bzl");
         // Toolchains are declared by rbz itself.
-        let is_toolchain = ["toolchain.bzl", "sbcl_configure.bzl", "configure.bzl", "missing.bzl"]
-            .iter()
-            .any(|name| entry.path().ends_with(name));
+        let is_toolchain =
+            ["toolchain.bzl", "runtime.bzl", "sbcl_configure.bzl", "configure.bzl", "missing.bzl"]
+                .iter()
+                .any(|name| entry.path().ends_with(name));
         if !is_module || is_toolchain {
             continue;
         }

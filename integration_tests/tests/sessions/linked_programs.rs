@@ -276,7 +276,12 @@ fn a_foreign_symbol_that_nothing_defines_is_named() {
 
 #[test]
 fn what_cannot_be_linked_is_refused_with_a_reason() {
-    let ws = workspace().file("nothing.lisp", "").file("text.core", "some text\n").build();
+    let ws = workspace()
+        .file("nothing.lisp", "")
+        .file("text.core", "some text\n")
+        .file("twice.c", "int main(void) { return 0; }\n")
+        .build();
+    output_of(ws.root(), "cc", &["-c", "twice.c"]);
     save(&ws, "nothing", "");
     std::fs::copy(ws.path("nothing.core"), ws.path("short.core")).expect("it is there");
     let resize = |name: &str, length: u64| {
@@ -307,5 +312,12 @@ fn what_cannot_be_linked_is_refused_with_a_reason() {
         .stderr_has("`missing.core`");
     ws.rbz("tool elf split").exit_code(2).run().stderr_has("--output <FILE>");
     ws.rbz("tool elf check /bin/true").exit_code(1).run().stderr_has("no section `lisp.core`");
+    ws.rbz("tool elf runtime /usr/lib/sbcl/sbcl.o").run();
+    ws.rbz("tool elf runtime /bin/true").exit_code(1).run().stderr_has("it is no object");
+    ws.rbz("tool elf runtime twice.o").exit_code(1).run().stderr_has("refer to `lisp_code_start`");
+    ws.rbz("tool elf link out cc -o out no.o").exit_code(1).run().stderr_has("no.o");
+    ws.rbz("tool elf link out cc -o out twice.o").exit_code(1).run().stderr_has("`lisp.core`");
+    assert!(!ws.path("out").exists(), "a program that would not run was left");
+    ws.rbz("tool elf link out /no/cc").exit_code(36).run().stderr_has("`/no/cc`");
     ws.rbz("tool elf --help").run().stdout_has("split").stdout_has("list");
 }

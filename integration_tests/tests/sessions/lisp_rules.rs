@@ -210,16 +210,6 @@ lisp_test(name = "bad", srcs = ["t.lisp"], expression = "(eql (one) 2)")
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_and_not_ignored() {
-    for (attribute, name) in
-        [("malloc = \":p.lisp\"", "malloc"), ("runtime = \":p.lisp\"", "runtime")]
-    {
-        let ws = program(&format!("main = \"main\", {attribute}"), "(defun main () 1)\n").build();
-        ws.rbz("build //:p").exit_code(1).run().stderr_has(name);
-    }
-}
-
-#[test]
 fn the_core_alone_is_an_output_group() {
     let ws = program("main = \"main\"", "(defun main () (write-line \"core\"))\n").build();
     ws.rbz("build //:p").run();

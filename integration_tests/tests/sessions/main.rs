@@ -19,6 +19,7 @@ mod linked_programs;
 mod lisp_attributes;
 mod lisp_failures;
 mod lisp_images;
+mod lisp_linking;
 mod lisp_rules;
 mod machine;
 mod patterns;

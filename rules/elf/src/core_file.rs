@@ -62,9 +62,7 @@ pub enum CoreError {
     #[error("its SBCL was built without immobile code, so the code has no address to be linked at")]
     NoImmobileCode,
     /// It has something that only other versions of SBCL write.
-    #[error(
-        "it was saved by an SBCL of another kind: {what}; cores of SBCL 2.2.6 to 2.3 are known"
-    )]
+    #[error("it was saved by an SBCL of another kind: {what}; cores of SBCL 2.2.9 are known")]
     OtherVersion {
         /// What is not as it is known.
         what: String,

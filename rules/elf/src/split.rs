@@ -41,9 +41,11 @@ const ROOM_BYTES: u64 = 1 << 20;
 /// The runtime protects the code page by page.
 const CODE_ALIGNMENT: u64 = 4096;
 
-/// Names of sections whose addresses matter.
-pub(crate) const LINKAGE_SECTION: &str = ".lisplink";
+/// The section through which Lisp code reaches foreign symbols; linkers name it in their messages.
+pub const LINKAGE_SECTION: &str = ".lisplink";
+/// The section of the code.
 pub(crate) const TEXT_SECTION: &str = ".lisptext";
+/// The section by whose name the runtime finds the core.
 pub(crate) const CORE_SECTION: &str = "lisp.core";
 
 /// Why a core could not be split.

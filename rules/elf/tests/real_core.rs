@@ -190,6 +190,24 @@ impl Noise {
 
 #[test]
 fn damaged_cores_never_panic() {
+    let refused = damage(0x9E37_79B9_7F4A_7C15, 60);
+    assert!(refused > 10, "damage is noticed: {refused}");
+}
+
+/// Takes minutes: `cargo test -p rbz-elf -- --ignored`.
+#[test]
+#[ignore = "takes ten minutes"]
+fn damaged_cores_never_panic_in_ten_minutes() {
+    let start = std::time::Instant::now();
+    let mut seed = 1;
+    while start.elapsed().as_secs() < 600 {
+        damage(seed, 100);
+        seed += 1;
+    }
+}
+
+/// Uses so many damaged cores; returns how many were refused.
+fn damage(seed: u64, rounds: usize) -> usize {
     let mut bytes = core().to_vec();
     let whole = bytes.clone();
     let core = parse(&whole);
@@ -202,9 +220,9 @@ fn damaged_cores_never_panic() {
         })
         .chain([0..800, 0..800])
         .collect();
-    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    let mut noise = Noise(seed);
     let mut refused = 0;
-    for round in 0..60 {
+    for round in 0..rounds {
         let place = &places[round % places.len()];
         // A few bytes in the header, many where most are of no interest.
         let flips = if place.start == 0 { 2 } else { 3000 };
@@ -219,5 +237,5 @@ fn damaged_cores_never_panic() {
             bytes[at] = whole[at];
         }
     }
-    assert!(refused > 10, "damage is noticed: {refused}");
+    refused
 }

@@ -165,6 +165,7 @@ def link(
         first_options = [],
         linkopts = [],
         additional_inputs = [],
+        launcher = None,
         progress_message = None):
     """Registers the action that links a program or a shared object.
 
@@ -182,6 +183,8 @@ def link(
       first_options: arguments that come first, so that those of libraries can undo them.
       linkopts: arguments that come last.
       additional_inputs: files that arguments name.
+      launcher: a struct of what runs the compiler in place of us: `executable`, `arguments`, and
+        the depset `files` of what it needs.
       progress_message: what to show.
 
     Returns:
@@ -228,11 +231,13 @@ def link(
     ctx.actions.run(
         mnemonic = "CcLink",
         progress_message = progress_message or "Linking %s" % output.short_path,
-        executable = toolchain.program,
-        arguments = [args],
+        executable = launcher.executable if launcher else toolchain.program,
+        arguments = (launcher.arguments + [toolchain.program] if launcher else []) + [args],
         inputs = depset(
             objects + inputs + additional_inputs + dynamic,
-            transitive = [toolchain.link_files, system.link_files] + ([toolchain.linkers[linker]] if linker else []),
+            transitive = [toolchain.link_files, system.link_files] +
+                         ([toolchain.linkers[linker]] if linker else []) +
+                         ([launcher.files] if launcher else []),
         ),
         outputs = [output],
         env = {"PATH": toolchain.path},

@@ -9,17 +9,11 @@ load(
     "requirements",
     "shared_parameters",
 )
+load(":link.bzl", "LISP_LINK_ATTRS", "is_linked", "link_program")
 load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo", "core_loads_of")
 load(":runfiles.bzl", "lisp_runfiles")
 load(":toolchain.bzl", "run_lisp", "shown_path", "toolchain_of")
-
-_DEFAULT_MALLOC = Label("@bazel_tools//tools/cpp:malloc")
-_DEFAULT_RUNTIME = Label("@local_sbcl//:c-support")
-
-def _refuse(condition, message):
-    if condition:
-        fail(message)
 
 def _without(files, excluded):
     """The list of those of a depset of files that are not in another."""
@@ -39,8 +33,9 @@ def _is_stamped(ctx):
     """Whether the program knows the status of the workspace."""
     return ctx.attr.stamp == 1 or (ctx.attr.stamp == -1 and ctx.configuration.stamp_binaries())
 
-def _core(ctx, toolchain, compiled, object, output, executable):
-    """Registers the action that saves a core; `object` is what `shared_object` says."""
+def _core(ctx, toolchain, compiled, object, output, shown, executable = False, linked = False):
+    """Registers the action that saves a core: alone, to be linked, or with the runtime before it;
+    `object` is what `shared_object` says."""
     attr = ctx.attr
     info = compiled.lisp_info
     image = attr.image
@@ -55,14 +50,15 @@ def _core(ctx, toolchain, compiled, object, output, executable):
     parameters.add(output, format = "output %s")
     parameters.add("program " + path_in_runfiles(ctx, output))
     add_c_libraries(parameters, info.cc_info, object)
-    if object:
+    if object and not linked:
         parameters.add("opens " + path_in_runfiles(ctx, object.file))
 
     # A core alone may be another target's image; of programs only those that say so.
-    if attr.allow_save_lisp or not executable:
+    if attr.allow_save_lisp or not (executable or linked):
         parameters.add("image yes")
     if executable:
         parameters.add("executable yes")
+    if executable or linked:
         if attr.save_runtime_options:
             parameters.add("save-runtime-options yes")
     if attr.precompile_generics:
@@ -98,7 +94,7 @@ def _core(ctx, toolchain, compiled, object, output, executable):
         ),
         outputs = [output],
         mnemonic = "LispCore",
-        progress_message = "Saving %s" % shown_path(output),
+        progress_message = "Saving %s" % shown_path(shown),
         image = image,
         image_arguments = _image_arguments(ctx, info, main, output, warnings, hashes) if image else [],
         runtime_options = _runtime_options(attr),
@@ -126,14 +122,6 @@ def _image_arguments(ctx, info, main, output, warnings, hashes):
 
 def _lisp_binary_impl(ctx):
     attr = ctx.attr
-    _refuse(
-        attr.malloc and attr.malloc.label != _DEFAULT_MALLOC,
-        "malloc: the program is not linked, so its allocator cannot be chosen yet",
-    )
-    _refuse(
-        attr.runtime and attr.runtime.label != _DEFAULT_RUNTIME,
-        "runtime: the program is not linked, so its runtime cannot be chosen yet",
-    )
     toolchain = toolchain_of(ctx, attr.image)
     compiled = lisp_compile_srcs(
         ctx,
@@ -154,25 +142,30 @@ def _lisp_binary_impl(ctx):
     program = ctx.actions.declare_file(ctx.label.name)
     core = ctx.actions.declare_file(ctx.label.name + ".core")
     object = compiled.shared_object or shared_object(ctx, compiled.lisp_info.cc_info)
-    object_files = object.files if object else depset()
-    _core(ctx, toolchain, compiled, object, program, True)
+    runtime_files = [toolchain.runtime_files]
+    if is_linked(ctx):
+        part = ctx.actions.declare_file("%s~/%s.core" % (ctx.label.name, ctx.label.name))
+        _core(ctx, toolchain, compiled, object, part, program, linked = True)
+        runtime_files.append(link_program(ctx, part, compiled.lisp_info.cc_info, program))
+    else:
+        _core(ctx, toolchain, compiled, object, program, program, executable = True)
+        if object:
+            runtime_files.append(object.files)
 
     # Made only if somebody asks for it: the program holds a core of its own.
-    _core(ctx, toolchain, compiled, object, core, False)
+    _core(ctx, toolchain, compiled, object, core, core)
     runfiles = lisp_runfiles(ctx, files = [program])
     return [
         DefaultInfo(
             executable = program,
             files = depset([program]),
-            runfiles = runfiles.merge(ctx.runfiles(
-                transitive_files = depset(transitive = [toolchain.runtime_files, object_files]),
-            )),
+            runfiles = runfiles.merge(ctx.runfiles(transitive_files = depset(transitive = runtime_files))),
         ),
         lisp_output_groups(
             ctx,
             compiled,
             object,
-            core = depset([core], transitive = [object_files], order = "preorder"),
+            core = depset([core], transitive = [object.files] if object else [], order = "preorder"),
         ),
         compiled.lisp_info,
         toolchain,
@@ -184,8 +177,6 @@ _BINARY_ATTRS = {
         doc = "The function that the program starts with, read in `cl-user`; a call `(f a b)` is " +
               "applied to its unevaluated arguments; `nil` is the read-eval-print loop.",
     ),
-    "malloc": attr.label(doc = "The allocator; only the default is supported yet."),
-    "runtime": attr.label(doc = "The Lisp runtime; only the default is supported yet."),
     "helper_script": attr.label(
         allow_single_file = True,
         doc = "A Lisp file that is loaded before the program is saved, and saves it: it defines " +
@@ -208,6 +199,7 @@ _BINARY_ATTRS = {
 
 _LISP_BINARY_ATTRS = dict(LISP_COMPILE_ATTRS)
 _LISP_BINARY_ATTRS.update(_BINARY_ATTRS)
+_LISP_BINARY_ATTRS.update(LISP_LINK_ATTRS)
 _LISP_BINARY_ATTRS["stamp"] = attr.int(
     default = -1,
     values = [-1, 0, 1],
@@ -216,6 +208,7 @@ _LISP_BINARY_ATTRS["stamp"] = attr.int(
 
 _LISP_TEST_ATTRS = dict(LISP_COMPILE_ATTRS)
 _LISP_TEST_ATTRS.update(_BINARY_ATTRS)
+_LISP_TEST_ATTRS.update(LISP_LINK_ATTRS)
 _LISP_TEST_ATTRS["stamp"] = attr.int(
     default = 0,
     values = [-1, 0, 1],
@@ -227,7 +220,7 @@ _LISP_TEST_ATTRS["expression"] = attr.string(
 
 lisp_binary = rule(
     implementation = _lisp_binary_impl,
-    doc = "A Lisp program: the implementation's runtime and a core in one file.",
+    doc = "A Lisp program, linked of its code, the runtime and C libraries; where that cannot be, the runtime and a core in one file.",
     attrs = _LISP_BINARY_ATTRS,
     executable = True,
 )

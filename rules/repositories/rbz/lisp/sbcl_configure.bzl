@@ -2,6 +2,14 @@
 
 _OLDEST = [2, 2, 0]
 
+# Versions whose cores `rbz tool elf` knows.
+_FIRST_LINKABLE = [2, 2, 9]
+_FIRST_UNKNOWN = [2, 3]
+
+# What a runtime is linked with if nothing says it, and what of it the C library has.
+_USUAL_LIBRARIES = ["-ldl", "-lpthread", "-lm"]
+_C_LIBRARIES = ["dl", "pthread", "m", "c", "rt"]
+
 # What each bundled module requires itself.
 _MODULES = {
     "asdf": [],
@@ -79,7 +87,41 @@ package(default_visibility = ["//visibility:public"])
     name = name,
     message = {message},
 ) for name in {names}]
-""".format(message = repr(message), names = repr(["toolchain", "sbcl", "core"] + sorted(_MODULES))))
+""".format(message = repr(message), names = repr(["toolchain", "sbcl", "core", "c-support"] + sorted(_MODULES))))
+
+def _words(text, name):
+    """The words of a variable in a makefile."""
+    for line in text.split("\n"):
+        if line.startswith(name + "="):
+            return [word for word in line[len(name) + 1:].split(" ") if word]
+    return []
+
+def _runtime(ctx, version, home, libraries):
+    """The runtime as something to link: the attributes of a `lisp_runtime`, and files."""
+    object = home + "/sbcl.o"
+    if not _is_file(ctx, object):
+        return "%s is not there; the SBCL was built without :sb-linkable-runtime" % object, [], []
+    if not _FIRST_LINKABLE <= _numbers(version) or _numbers(version) >= _FIRST_UNKNOWN:
+        return "how SBCL %s lays out its cores is not known" % version, [], []
+    check = ctx.execute([ctx.os.environ.get("RBZ", ""), "tool", "elf", "runtime", object])
+    if check.return_code != 0:
+        return check.stderr.strip().removeprefix("ERROR: "), [], []
+    makefile = home + "/sbcl.mk"
+    flags = [object]
+    files = [object]
+    words = _words(ctx.read(makefile), "LIBS") if _is_file(ctx, makefile) else _USUAL_LIBRARIES
+    for word in words:
+        name = word.removeprefix("-l")
+        loaded = [path for path in libraries if path.split("/")[-1].startswith("lib%s.so" % name)]
+        if word == name or name in _C_LIBRARIES:
+            flags.append(word)
+        elif loaded:
+            # What the installed program uses itself; the files for `-lNAME` may not be installed.
+            flags.append(loaded[0])
+            files.append(loaded[0])
+        else:
+            return "%s needs `%s`, and %s does not use such a library" % (object, word, "its own program"), [], []
+    return "", flags, files
 
 def _list(items):
     return "[" + ", ".join([repr(item) for item in items]) + "]"
@@ -118,7 +160,9 @@ def _sbcl_configure_impl(ctx):
         for module in sorted(_MODULES)
         if _is_file(ctx, contrib + "/" + module + ".fasl")
     ]
+    unlinkable, flags, runtime_files = _runtime(ctx, version, home, libraries)
     lines = ["""\
+load("@rbz//lisp:runtime.bzl", "lisp_runtime")
 load("@rbz//lisp:toolchain.bzl", "lisp_module", "lisp_toolchain")
 
 package(default_visibility = ["//visibility:public"])
@@ -148,6 +192,18 @@ system_files(
     trees = {contrib},
 )
 
+system_files(
+    name = "runtime_object",
+    srcs = {runtime_files},
+)
+
+lisp_runtime(
+    name = "c-support",
+    files = [":runtime_object"],
+    flags = {flags},
+    missing = {unlinkable},
+)
+
 lisp_toolchain(
     name = "toolchain",
     core = {core_path},
@@ -175,6 +231,9 @@ lisp_toolchain(
         launcher_path = repr(str(launcher) if launcher else ""),
         contrib = _list([contrib] if _is_file(ctx, contrib) else []),
         version = repr(version),
+        flags = _list(flags),
+        runtime_files = _list(runtime_files),
+        unlinkable = repr(unlinkable),
     )]
     for module in modules:
         lines.append("""
@@ -199,6 +258,6 @@ sbcl_configure = repository_rule(
         "path": attr.string(doc = "The program; by default the first `sbcl` on PATH."),
         "home": attr.string(doc = "The directory of its core and modules; by default SBCL_HOME or beside the program."),
     },
-    environ = ["PATH", "SBCL_HOME"],
+    environ = ["PATH", "RBZ", "SBCL_HOME"],
     local = True,
 )

@@ -77,7 +77,7 @@
                (prepare-to-save :image (flag :image))
                (funcall function (parameter :output parameters)
                         :toplevel toplevel
-                        :save-runtime-options (and (flag :executable) (flag :save-runtime-options))
+                        :save-runtime-options (flag :save-runtime-options)
                         :verbose (plusp bazel.log:*verbose*)
                         :precompile-generics (flag :precompile-generics)
                         :executable (flag :executable))

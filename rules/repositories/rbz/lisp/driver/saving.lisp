@@ -54,8 +54,7 @@ functions. Functions of the same code become one."
     (apply #'sb-ext:save-lisp-and-die path
            :toplevel toplevel
            :executable (and executable t)
-           (append (when runtime-options
-                     (list :save-runtime-options (if executable t nil)))
+           (append (when runtime-options (list :save-runtime-options t))
                    (when (and compression (member :sb-core-compression *features*))
                      (list :compression (parse-integer compression)))))))
 
