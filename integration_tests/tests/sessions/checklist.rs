@@ -196,8 +196,8 @@ const ATTRIBUTES: &[Line] = &[
         ],
     ),
     (
-        "malloc and runtime are never ignored",
-        &["lisp_rules::what_is_not_there_yet_is_refused_and_not_ignored"],
+        "malloc and runtime",
+        &["lisp_linking::a_program_takes_options_of_the_linker_an_allocator_and_a_runtime"],
     ),
     (
         "stamp, by default not for tests",
