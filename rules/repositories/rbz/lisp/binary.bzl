@@ -48,7 +48,7 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
         warnings = depset(_without(warnings, inside.warnings))
         hashes = depset(_without(hashes, inside.hashes))
     parameters.add(output, format = "output %s")
-    parameters.add("program " + path_in_runfiles(ctx, output))
+    parameters.add("program " + path_in_runfiles(ctx, shown))
     add_c_libraries(parameters, info.cc_info, object)
     if object and not linked:
         parameters.add("opens " + path_in_runfiles(ctx, object.file))
