@@ -109,15 +109,14 @@ fn the_sizes_of_a_program_are_its_own_and_not_those_of_its_actions() {
 #[test]
 fn instrumented_code_notes_what_ran() {
     let text = "(defun main () (format t \"~d~%\" (hash-table-count (car sb-c:*code-coverage-info*))))\n(defun other (x) (if x 1 2))\n";
-    let count = |attributes: &str, flags: &str| {
+    let count = |attributes: &str| {
         let ws = program(attributes, text).build();
-        let printed = ws.rbz(&format!("run //:p {flags}")).run().stdout().trim().to_owned();
+        let printed = ws.rbz("run //:p").run().stdout().trim().to_owned();
         printed.parse::<u32>().expect("a number")
     };
-    assert_eq!(count("", ""), 0);
-    assert_eq!(count("instrument_coverage = 1", ""), 1);
-    assert_eq!(count("", "--collect_code_coverage"), 1);
-    assert_eq!(count("instrument_coverage = 0", "--collect_code_coverage"), 0);
+    assert_eq!(count(""), 0);
+    assert_eq!(count("instrument_coverage = 1"), 1);
+    assert_eq!(count("instrument_coverage = 0"), 0);
 }
 
 #[test]

@@ -183,6 +183,7 @@ def _image_core(image):
 _HINTS = {
     "hint:Heap exhausted": "dynamic_space_size of the target gives its actions more memory",
     "hint:No more immobile pages": "the space for names of functions, symbols and layouts is full, and no option makes it larger: put fewer of them into one image",
+    "hint:Control stack exhausted while pseudo-atomic": "control_stack_size of the target gives its actions a deeper stack",
     "hint:Control stack exhausted, fault": "control_stack_size of the target gives its actions a deeper stack",
 }
 
