@@ -71,13 +71,14 @@ impl Shared {
         Ok(self.with_prelude.get_or_init(|| GlobalSet::new(Some(&prelude.frozen))))
     }
 
-    /// The module whose names the BUILD files of a repository see, if they do.
+    /// The module whose names the BUILD files of a repository see, if they do. Its own repository,
+    /// which a workspace may replace, cannot: the module is made of files there.
     pub fn prelude_of(
         &self,
         repo: &RepoName,
     ) -> Result<Option<Arc<LoadedModule>>, Box<Diagnostic>> {
         match &self.options.prelude {
-            Some(prelude) if !self.is_shipped(repo) => {
+            Some(prelude) if !self.is_shipped(repo) && *repo != prelude.package().repo => {
                 self.modules.load(prelude, None, self).map(Some)
             }
             _ => Ok(None),

@@ -474,3 +474,20 @@ fn a_command_killed_by_a_signal() {
         .build();
     assert_snapshot!(ws.rbz("build //:o").exit_code(1).run().golden_errors());
 }
+
+#[test]
+fn a_repository_in_place_of_rbz_brings_rules_of_its_own_or_says_what_it_lacks() {
+    let ws = build_file("empty(name = \"a\")\n")
+        .file("WORKSPACE", "local_repository(name = \"rbz\", path = \"own\")\n")
+        .file("own/WORKSPACE", "")
+        .file("own/BUILD", "")
+        .file("own/defaults.bzl", "def default_repositories():\n    pass\n")
+        .file(
+            "own/prelude.bzl",
+            "def _empty_impl(ctx):\n    return []\n\nempty = rule(implementation = _empty_impl)\n",
+        )
+        .build();
+    ws.rbz("build //:a").run();
+    std::fs::remove_file(ws.path("own/prelude.bzl")).expect("it is there");
+    ws.rbz("build //:a").exit_code(1).run().stderr_has("prelude.bzl");
+}
