@@ -8,9 +8,9 @@ use crate::core_file::{CoreFile, SpaceId};
 
 const BYTE_VECTOR: u8 = 0x9D;
 
-/// push rbp; mov rbp, rsp; call [address]
+/// `push rbp; mov rbp, rsp; call [address]`
 const CALL: [u8; 7] = [0x55, 0x48, 0x8B, 0xEC, 0xFF, 0x14, 0x25];
-/// mov rsp, rbp; pop rbp: four bytes after that, the end of the address
+/// `mov rsp, rbp; pop rbp`, four bytes after that: the address ends there
 const AFTER_CALL: [u8; 4] = [0x48, 0x8B, 0xE5, 0x5D];
 
 /// The wrapper of a callback.
