@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -75,7 +76,14 @@ fn write(dir: &Dir<'_>, root: &Path) -> io::Result<()> {
     for entry in dir.entries() {
         match entry {
             DirEntry::Dir(dir) => write(dir, root)?,
-            DirEntry::File(file) => fs::write(root.join(file.path()), file.contents())?,
+            DirEntry::File(file) => {
+                let path = root.join(file.path());
+                fs::write(&path, file.contents())?;
+                // The modes of files are not in the program.
+                if file.contents().starts_with(b"#!") {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+                }
+            }
         }
     }
     Ok(())

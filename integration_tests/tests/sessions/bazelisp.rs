@@ -1,6 +1,7 @@
 //! Workspaces written for bazelisp: their files load and build as they are.
 
 use rbz_integration_tests::projects::build_file;
+use rbz_integration_tests::system::output_of;
 use rbz_integration_tests::workspace;
 
 /// Everything that BUILD files for bazelisp have and others seldom do, in a workspace of its name.
@@ -185,6 +186,14 @@ genrule(
     cmd = "$(location @local_sbcl//:sbcl) --core $(location @local_sbcl//:core) --noinform --no-sysinit --no-userinit --non-interactive --eval '(write-line (lisp-implementation-version))' > $@",
     tools = ["@local_sbcl//:sbcl", "@local_sbcl//:core", "@local_sbcl//:libraries"],
 )
+genrule(
+    name = "object",
+    srcs = ["@local_sbcl//:core"],
+    outs = ["split.o", "copied.o", "symbols"],
+    cmd = "e=$(location @bazelisp//:elfinate); $$e split $(SRCS) $(location split.o) && $$e copy $(SRCS) $(location copied.o) $(location symbols)",
+    tools = ["@bazelisp//:elfinate"],
+)
+filegroup(name = "runtime", srcs = ["@local_sbcl//:c-support"])
 lisp_library(name = "l", srcs = select({"@bazelisp//:msan": ["msan.lisp"], "//conditions:default": []}))
 "#,
     )
@@ -192,6 +201,9 @@ lisp_library(name = "l", srcs = select({"@bazelisp//:msan": ["msan.lisp"], "//co
     .build();
     ws.rbz("build //...").run();
     assert!(ws.read("rbz-bin/version.txt").starts_with(|char: char| char.is_ascii_digit()));
+    assert!(ws.read("rbz-bin/symbols").starts_with("{\n"));
+    let names = output_of(ws.root(), "nm", &["rbz-bin/split.o"]);
+    assert!(names.contains(" t car\n"), "{names}");
     assert!(!ws.path("rbz-bin/l.fasl").exists());
     ws.rbz("build //:l --define=LISP_MSAN=1").run();
     assert!(ws.path("rbz-bin/l.fasl").exists());

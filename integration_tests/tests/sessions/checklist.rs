@@ -32,14 +32,14 @@ const WHERE_RULES_COME_FROM: &[Line] = &[
         &["bazelisp::build_files_for_bazelisp_load_and_build_as_they_are"],
     ),
     (
-        "the labels of the image and of msan",
+        "the labels of the image, of elfinate and of msan",
         &[
             "bazelisp::build_files_for_bazelisp_load_and_build_as_they_are",
             "bazelisp::the_parts_of_the_lisp_have_labels",
         ],
     ),
     (
-        "@local_sbcl has its program, core and contribs",
+        "@local_sbcl has its program, core, C support and contribs",
         &["bazelisp::the_parts_of_the_lisp_have_labels"],
     ),
     ("Lisp rules need no load", &["lisp_rules::serial_files_see_those_before_them"]),
@@ -68,8 +68,10 @@ const WHERE_RULES_COME_FROM: &[Line] = &[
             "core_rules::package_sets_defaults_and_groups_give_visibility",
             "core_rules::exported_files_are_visible_and_others_not",
             "core_rules::globs_exclude_and_stop_at_packages",
+            "bazelisp::build_files_for_bazelisp_load_and_build_as_they_are",
         ],
     ),
+    ("existing_rules and native, for macros", &["core_rules::macros_see_the_package_by_native"]),
     (
         "unknown attributes are an error at their place, with a near name",
         &["wrong_input::an_unknown_attribute"],
@@ -80,6 +82,7 @@ const WHERE_RULES_COME_FROM: &[Line] = &[
             "wrong_input::a_value_of_the_wrong_type",
             "wrong_input::a_file_that_is_missing",
             "wrong_input::two_targets_of_one_name",
+            "wrong_input::a_file_that_is_missing_but_is_elsewhere_or_written_otherwise",
         ],
     ),
     ("visibility is enforced", &["wrong_input::a_target_that_is_not_visible"]),
@@ -122,6 +125,14 @@ const ATTRIBUTES: &[Line] = &[
     (
         "a message says which way of loading would help",
         &["driver/files::code_that_cannot_be_loaded_as_source_gets_the_hint"],
+    ),
+    (
+        "load is part of the key of an action",
+        &["lisp_rules::load_says_whether_a_function_is_interpreted_or_compiled"],
+    ),
+    (
+        "a block over several files: positions, hashes, in-package",
+        &["driver/loading::several_files_are_one_block_and_stay_files_in_messages"],
     ),
     (
         "block_compile: a whole file, several files, for libraries, programs and tests",
@@ -168,6 +179,14 @@ const ATTRIBUTES: &[Line] = &[
         &[
             "lisp_images::what_an_image_holds_is_neither_loaded_nor_put_in_again_but_belongs_to_its_users",
         ],
+    ),
+    (
+        "image: its C libraries are in what is built on it",
+        &["cdeps::a_core_and_an_image_open_the_c_libraries_that_they_were_made_with"],
+    ),
+    (
+        "image: the shipped one is the default",
+        &["bazelisp::build_files_for_bazelisp_load_and_build_as_they_are"],
     ),
     (
         "instrument_coverage: never, always, as the options say",
@@ -235,7 +254,7 @@ const ATTRIBUTES: &[Line] = &[
     ),
     ("the core of a program", &["lisp_rules::the_core_alone_is_an_output_group"]),
     (
-        "runfiles of own, data, deps, srcs",
+        "runfiles of own, data, deps, cdeps, srcs",
         &["lisp_attributes::runfiles_are_those_of_the_target_and_of_all_that_it_is_made_of"],
     ),
     (
@@ -283,11 +302,17 @@ const COMPILING: &[Line] = &[
     ),
     (
         "readtable, package and policy end with the file",
-        &["lisp_rules::readtable_package_and_policy_end_with_the_file"],
+        &[
+            "lisp_rules::readtable_package_and_policy_end_with_the_file",
+            "driver/loading::what_is_loaded_changes_the_action_but_its_readtable_package_and_policy_end_with_its_file",
+        ],
     ),
     (
-        "features and variables persist within the action",
-        &["lisp_rules::load_image_keeps_what_compiling_did"],
+        "macro characters of the action, features, variables, locks, the hook of macros persist in it",
+        &[
+            "lisp_rules::load_image_keeps_what_compiling_did",
+            "driver/loading::what_is_loaded_changes_the_action_but_its_readtable_package_and_policy_end_with_its_file",
+        ],
     ),
     ("UTF-8, or what the attribute says", &["driver/loading::a_file_in_another_encoding_says_so"]),
     (
@@ -304,6 +329,13 @@ const COMPILING: &[Line] = &[
     ),
     ("the user's files are never touched", &["machine::sources_keep_their_inode_mode_and_times"]),
     (
+        "recorded paths are relative, recorded dates constant",
+        &[
+            "determinism::jobs_order_directory_cache_and_time_change_no_byte",
+            "driver/files::the_same_source_gives_the_same_bytes_in_any_directory",
+        ],
+    ),
+    (
         "a FASL that holds the directory or the time is reported",
         &["driver/loading::a_fasl_that_holds_the_directory_or_the_time_is_reported"],
     ),
@@ -311,6 +343,13 @@ const COMPILING: &[Line] = &[
         "a constant keeps a value that is equalp, else it is named",
         &[
             "driver/loading::a_constant_keeps_its_value_if_the_new_one_is_equalp_and_else_fails_by_name",
+        ],
+    ),
+    (
+        "no action loads both the source and the FASL of a file",
+        &[
+            "lisp_rules::the_same_fasl_is_loaded_once_through_a_diamond",
+            "lisp_rules::a_target_is_loaded_in_its_own_way_by_those_that_use_it",
         ],
     ),
     (
@@ -325,7 +364,14 @@ const COMPILING: &[Line] = &[
         "runtime, core, contribs are inputs: an upgrade compiles again",
         &["machine::a_lisp_that_was_upgraded_compiles_everything_again"],
     ),
-    ("no init files", &["hermetic::the_home_directory"]),
+    (
+        "no init files, no debugger",
+        &["driver/files::init_files_are_not_read", "driver/files::a_malformed_form_is_an_error"],
+    ),
+    (
+        "SBCL_HOME, LANG and the rest of the environment are constant",
+        &["hermetic::the_environment_of_the_user"],
+    ),
     (
         "require works for declared modules and names the others",
         &[
@@ -413,6 +459,10 @@ const WARNINGS: &[Line] = &[
         &["driver/conditions::redefined_macros_and_notes_are_no_failure"],
     ),
     (
+        "what another file defined is a failure to define again, while a file compiles",
+        &["driver/conditions::what_another_file_defined_is_a_failure_to_define_again"],
+    ),
+    (
         "each condition type, from a program that provokes it",
         &[
             "driver/conditions::each_condition_has_the_name_that_silences_it",
@@ -446,6 +496,10 @@ const WARNINGS: &[Line] = &[
         &["driver/conditions::failures_name_place_line_form_type_and_remedy_for_editors"],
     ),
     (
+        "failures are grouped by file",
+        &["lisp_failures::errors_of_several_files_are_all_shown_with_k"],
+    ),
+    (
         "the packages of bazelisp's image, in programs",
         &["driver/cores::the_packages_that_bazelisp_s_image_has_are_in_programs_too"],
     ),
@@ -473,8 +527,16 @@ const PROGRAMS: &[Line] = &[
         &["driver/cores::hooks_run_before_it_is_saved_and_the_package_is_that_of_users"],
     ),
     (
-        "optimised programs without documentation",
-        &["driver/cores::optimised_programs_have_no_documentation_of_functions"],
+        "generic functions are ready when it is asked for",
+        &["driver/cores::generic_functions_are_ready_when_it_is_asked_for"],
+    ),
+    (
+        "optimised programs without documentation and cross-references, identical code once",
+        &["driver/cores::optimised_programs_lack_what_only_programmers_read"],
+    ),
+    (
+        "deferred warnings of the closure are resolved",
+        &["driver/cores::what_was_deferred_fails_if_it_is_not_there_or_is_no_plain_function"],
     ),
     ("threads that still run", &["driver/cores::a_thread_that_still_runs_is_named_with_its_file"]),
     (

@@ -225,3 +225,43 @@ stamped = rule(implementation = _stamped_impl)
     let outcome = build(date, "//:mine").exit_code(1).run();
     outcome.stderr_has("no revision here").stderr_has("exit status 3");
 }
+
+#[test]
+fn macros_see_the_package_by_native() {
+    let ws = build_file(
+        r#"
+load(":macro.bzl", "report")
+
+filegroup(name = "first", srcs = ["a.txt"], tags = ["tea"])
+report(name = "report")
+"#,
+    )
+    .file("a.txt", "")
+    .file(
+        "macro.bzl",
+        r#"
+def report(name):
+    first = native.existing_rule("first")
+    told = [
+        first["kind"],
+        first["tags"],
+        first["srcs"],
+        native.existing_rule("none"),
+        [key for key in native.existing_rules()],
+        native.glob(["*.txt"]),
+        native.package_name(),
+        native.repository_name(),
+        native.package_relative_label(":first").name,
+    ]
+    native.genrule(name = name, outs = [name + ".json"], cmd = "echo '%s' > $@" % json.encode(told))
+    native.lisp_library(name = name + "_lisp")
+"#,
+    )
+    .build();
+    ws.rbz("build //...").run();
+    let told = ws.read("rbz-bin/report.json");
+    assert_eq!(
+        told.trim(),
+        r#"["filegroup",["tea"],[":a.txt"],null,["first"],["a.txt"],"","@","first"]"#
+    );
+}

@@ -172,14 +172,17 @@ lisp_binary(name = "p", srcs = ["p.lisp"], deps = [":b"])
 fn runfiles_are_those_of_the_target_and_of_all_that_it_is_made_of() {
     let ws = build_file(
         r#"
-lisp_library(name = "lib", srcs = ["lib.lisp"], data = ["lib.txt"])
+cc_library(name = "c", srcs = ["c.c"], data = ["c.txt"])
+lisp_library(name = "lib", srcs = ["lib.lisp"], cdeps = [":c"], data = ["lib.txt"])
 genrule(name = "made", outs = ["made.lisp"], cmd = "echo > $@")
 lisp_binary(name = "helper", srcs = [], main = "values", data = ["helper.txt"])
 lisp_test(name = "t", srcs = ["t.lisp", ":made"], data = ["own.txt", ":helper"], deps = [":lib"])
 "#,
     )
     .file("lib.lisp", "")
-    .file("t.lisp", "(defun main ()\n  (dolist (name '(\"lib.txt\" \"own.txt\" \"helper.txt\" \"helper\" \"t\"))\n    (assert (probe-file name) () \"~a\" name)))\n")
+    .file("t.lisp", "(defun main ()\n  (dolist (name '(\"c.txt\" \"lib.txt\" \"own.txt\" \"helper.txt\" \"helper\" \"t\"))\n    (assert (probe-file name) () \"~a\" name)))\n")
+    .file("c.c", "")
+    .file("c.txt", "")
     .file("lib.txt", "")
     .file("own.txt", "")
     .file("helper.txt", "")

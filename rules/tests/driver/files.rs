@@ -16,6 +16,17 @@ fn a_fine_file_gives_a_fasl_no_warnings_and_its_hash() {
 }
 
 #[test]
+fn init_files_are_not_read() {
+    let room =
+        Room::with(&[(".sbclrc", "(error \"read\")\n"), ("a.lisp", "(defun main () (print 1))\n")]);
+    assert_eq!(text(&room.compile("a.lisp", "")), "");
+    let core = "load fasl a.fasl\noutput program\nexecutable yes\nmain main\n";
+    assert_eq!(text(&room.run("core", core)), "");
+    let output = Command::new(room.path("program")).env("HOME", room.path("")).output();
+    assert_eq!(text(&output.expect("it starts")).trim(), "1");
+}
+
+#[test]
 fn an_empty_file_is_legal() {
     compiles("", "");
 }

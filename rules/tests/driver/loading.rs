@@ -64,6 +64,41 @@ fn what_makes_the_image_another_than_expected_fails_while_it_is_loaded() {
 }
 
 #[test]
+fn what_is_loaded_changes_the_action_but_its_readtable_package_and_policy_end_with_its_file() {
+    let room = Room::with(&[
+        (
+            "first.lisp",
+            "(defvar *expanded* 0)\n\
+             (setf *macroexpand-hook* (compile nil (quote (lambda (f form env) (incf *expanded*) (funcall f form env)))))\n\
+             (sb-ext:unlock-package :sb-gray)\n\
+             (push :tea *features*)\n\
+             (set-macro-character #\\! (constantly :exclaimed))\n\
+             (declaim (optimize (speed 3)))\n\
+             (setq *package* (find-package :keyword))\n\
+             (cl:setq cl:*readtable* (cl:copy-readtable))\n\
+             (cl:set-macro-character #\\? (cl:constantly 1))\n",
+        ),
+        (
+            "a.lisp",
+            "(defun sb-gray::own () 1)\n\
+             (macrolet ((quality (&environment env)\n  \
+               (print (sb-c::policy-quality (sb-c::lexenv-policy env) 'speed)) nil))\n  \
+               (defun a () (quality)))\n\
+             (eval-when (:compile-toplevel)\n\
+               (print (list ! '? (package-name *package*) #+tea :tea (plusp *expanded*))))\n",
+        ),
+    ]);
+    let shown = text(&room.compile("a.lisp", "load source first.lisp\n"));
+    assert_eq!(shown.trim(), "1 \n(:EXCLAIMED ? \"COMMON-LISP-USER\" :TEA T)");
+    // The next action has none of it.
+    let room = Room::with(&[(
+        "a.lisp",
+        "(eval-when (:compile-toplevel)\n  (print (list '! *macroexpand-hook* (sb-ext:package-locked-p :sb-gray))))\n",
+    )]);
+    assert_eq!(text(&room.compile("a.lisp", "")).trim(), "(! FUNCALL T)");
+}
+
+#[test]
 fn a_constant_keeps_its_value_if_the_new_one_is_equalp_and_else_fails_by_name() {
     let (shown, good) = loads("(defconstant +c+ \"abc\")", "(defconstant +c+ \"abc\")", "");
     assert!(good, "{shown}");

@@ -88,6 +88,7 @@ impl Room {
             .args(["--noinform", "--disable-ldb"])
             .args(["--control-stack-size", "20MB", "--end-runtime-options", command, "@params"])
             .env("SOURCE_DATE_EPOCH", "1577836800")
+            .env("HOME", self.0.path())
             .env("RBZ_MISSING_INPUTS", self.path("missing"))
             .current_dir(self.0.path());
         process
