@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory, Parser, Subcommand};
 use memmap2::Mmap;
 use rbz_elf::{
-    CoreError, CoreFile, Functions, LINKAGE_SECTION, LinkedProgram, MAX_CORE_BYTES, SpaceId,
-    SplitError,
+    CoreError, CoreFile, Functions, LINKAGE_SECTION, LinkedProgram, MAX_CORE_BYTES, SourceLines,
+    SpaceId, SplitError,
 };
 
 use crate::command_error::{CommandError, ErrorKind};
@@ -43,6 +43,9 @@ enum Elf {
         /// Writes what the compiler needs to link the object; give it to the compiler as @FILE
         #[arg(long, value_name = "FILE")]
         linker_options: Option<PathBuf>,
+        /// Which code is of which source line, as rbz's actions write it with `-c dbg`
+        #[arg(long, value_name = "FILE")]
+        lines: Option<PathBuf>,
     },
     /// Writes an object with a whole core as data, for a program that saves itself again
     #[command(rename_all = "snake_case")]
@@ -115,7 +118,9 @@ pub fn run(words: &[String], console: &mut Console) -> Result<(), CommandError> 
     };
     let Tool::Elf(elf) = arguments.tool;
     match elf {
-        Elf::Split { core, output, linker_options } => split(&core, &output, linker_options),
+        Elf::Split { core, output, linker_options, lines } => {
+            split(&core, lines.as_deref(), &output, linker_options)
+        }
         Elf::Copy { core, output, dynamic_list, linker_options } => {
             copy(&core, &output, &dynamic_list, linker_options)
         }
@@ -126,10 +131,16 @@ pub fn run(words: &[String], console: &mut Console) -> Result<(), CommandError> 
     }
 }
 
-fn split(core: &Path, output: &Path, options: Option<PathBuf>) -> Result<(), CommandError> {
+fn split(
+    core: &Path,
+    lines_file: Option<&Path>,
+    output: &Path,
+    options: Option<PathBuf>,
+) -> Result<(), CommandError> {
+    let source_lines = lines_file.map_or_else(|| Ok(SourceLines::default()), read_lines)?;
     let contents = map(core)?;
     let file = CoreFile::parse(&contents).map_err(|error| wrong_core(core, &error))?;
-    let split = written(core, output, |out| rbz_elf::split(&file, out))?;
+    let split = written(core, output, |out| rbz_elf::split(&file, &source_lines, out))?;
     options.map_or(Ok(()), |path| write(&path, &lines(&split.linker_options())))
 }
 
@@ -187,6 +198,11 @@ fn link(program: &Path, command: &[String], console: &mut Console) -> Result<(),
         console.print(message);
     }
     if !output.status.success() {
+        if messages.contains("load segment overlap") {
+            console.print(
+                "hint: this linker moves Lisp code, which has its address; GNU ld, lld and mold do not",
+            );
+        }
         if messages.contains(LINKAGE_SECTION) && messages.contains("undefined") {
             console.print(
                 "hint: Lisp code refers to it; the C library that defines it belongs into `cdeps`",
@@ -224,6 +240,15 @@ fn map(path: &Path) -> Result<Mmap, CommandError> {
     }
     // SAFETY: nobody is expected to change an input while it is read; who does, ends this process.
     unsafe { Mmap::map(&file) }.map_err(unreadable)
+}
+
+fn read_lines(path: &Path) -> Result<SourceLines, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        CommandError::environment(format!("cannot read `{}`: {error}", path.display()))
+    })?;
+    SourceLines::parse(&text).map_err(|error| {
+        CommandError::new(ErrorKind::BuildFailed, format!("`{}`: {error}", path.display()))
+    })
 }
 
 fn wrong_core(path: &Path, error: &CoreError) -> CommandError {

@@ -47,7 +47,7 @@ fn prints(directory: &Path, program: &str, words: &[&str]) -> String {
 #[test]
 fn a_program_is_linked_and_its_functions_have_names() {
     let ws = with_targets("").build();
-    ws.rbz("build //:p --@rbz//lisp:linked=true").run();
+    ws.rbz("build //:p").run();
     let names = output_of(ws.root(), "nm", &["rbz-bin/p"]);
     for name in ["program:main", "lib:shout", "(flet lib::louder :in lib:shout)"] {
         assert!(names.contains(&format!(" t {name}\n")), "no `{name}`");
@@ -61,7 +61,7 @@ fn a_program_is_linked_and_its_functions_have_names() {
 
     // Another workspace makes the same bytes, and does it itself.
     let other = with_targets("").own_cache().build();
-    other.rbz("build //:p --@rbz//lisp:linked=true").run();
+    other.rbz("build //:p").run();
     let read = |path: std::path::PathBuf| std::fs::read(path).expect("it was built");
     assert!(read(ws.path("rbz-bin/p")) == read(other.path("rbz-bin/p")));
 
@@ -82,7 +82,7 @@ lisp_binary(
 "#,
     )
     .build();
-    ws.rbz("build //:saver --@rbz//lisp:linked=true").run();
+    ws.rbz("build //:saver").run();
     ws.rbz("tool elf check rbz-bin/saver").run();
     prints(ws.root(), "rbz-bin/saver", &[]);
     assert_eq!(prints(ws.root(), "./again", &[]), "again\n");
@@ -100,7 +100,7 @@ lisp_binary(name = "mold", malloc = ":allocator", linkopts = ["-fuse-ld=mold"], 
 lisp_binary(name = "saves", allow_save_lisp = True, deps = [":z"])
 lisp_binary(name = "own", runtime = ":runtime", deps = [":z"])
 lisp_binary(name = "gold", linkopts = ["-fuse-ld=gold"], deps = [":z"])
-lisp_binary(name = "undefined", srcs = ["undefined.lisp"], nowarn = ["undefined-alien"])
+lisp_binary(name = "low", linkopts = ["-Wl,-Ttext-segment=0x51000000"], deps = [":z"])
 lisp_binary(name = "wrong", malloc = ":lib", deps = [":z"])
 lisp_binary(name = "small", srcs = ["main.lisp"], deps = [":lib"], main = "program:main", compression = "1")
 lisp_binary(name = "both", srcs = ["main.lisp"], deps = [":lib"], compression = "1", linkopts = ["-lz"])
@@ -108,10 +108,6 @@ lisp_binary(name = "both", srcs = ["main.lisp"], deps = [":lib"], compression = 
     )
     .file("counting.c", "int answer(void) { return 42; }\n")
     .file("allocator.c", "const char allocator[] = \"an allocator of its own\";\n")
-    .file(
-        "undefined.lisp",
-        "(defun main () (sb-alien:alien-funcall (sb-alien:extern-alien \"no_such\" (function sb-alien:int))))\n",
-    )
     .file(
         "z.lisp",
         r#"
@@ -127,7 +123,7 @@ lisp_binary(name = "both", srcs = ["main.lisp"], deps = [":lib"], compression = 
     )
     .build();
     std::fs::copy("/usr/lib/sbcl/sbcl.o", ws.path("sbcl.o")).expect("SBCL is installed");
-    ws.rbz("build //:mold //:own //:saves --@rbz//lisp:linked=true").run();
+    ws.rbz("build //:mold //:own //:saves").run();
     for program in ["mold", "own", "saves"] {
         // The C libraries are inside.
         let alone = workspace().build();
@@ -140,18 +136,87 @@ lisp_binary(name = "both", srcs = ["main.lisp"], deps = [":lib"], compression = 
         assert_eq!(has_it, program == "mold", "{program}");
     }
     let fails = |target: &str, text: &str| {
-        ws.rbz(&format!("build {target} --@rbz//lisp:linked=true"))
-            .exit_code(1)
-            .run()
-            .stderr_has(text);
+        ws.rbz(&format!("build {target}")).exit_code(1).run().stderr_has(text);
         assert!(!ws.path(&format!("rbz-bin/{}", &target[3..])).exists(), "{target}");
     };
-    fails("//:gold", "where the Lisp has its own memory");
-    fails("//:undefined", "the C library that defines it belongs into `cdeps`");
+    fails("//:gold", "hint: this linker moves Lisp code");
+    fails("//:low", "where the Lisp has its own memory");
     fails("//:wrong", "malloc");
     fails("//:both", "compression: a compressed core cannot be linked");
-    ws.rbz("build //:small --@rbz//lisp:linked=true").run();
+    ws.rbz("build //:small").run();
     assert_eq!(prints(ws.root(), "rbz-bin/small", &["a"]), "A\n");
+}
+
+/// Before it opens the library of its first argument, what is in there is nowhere. Afterwards it is
+/// found; and code that is loaded later calls C, too.
+const LATE: &str = r#"
+(defun own () (sb-alien:alien-funcall (sb-alien:extern-alien "own" (function sb-alien:int))))
+(defun made () (sb-alien:extern-alien "own_count" sb-alien:int))
+(defun (setf made) (new) (setf (sb-alien:extern-alien "own_count" sb-alien:int) new))
+(defun attempt (function)
+  (handler-case (funcall function) (error (error) (substitute #\Space #\Newline (princ-to-string error)))))
+(defun main ()
+  (format t "~a~%" (attempt #'own))
+  (format t "~a~%" (attempt #'made))
+  (sb-alien:load-shared-object (second sb-ext:*posix-argv*))
+  (setf (made) 40)
+  (format t "~a ~a~%" (own) (made))
+  (load (third sb-ext:*posix-argv*))
+  (format t "~a~%" (funcall 'loaded))
+  (format t "~a~%" (funcall (compile nil '(lambda () (own)))))
+  (format t "~a~%" (sb-thread:join-thread (sb-thread:make-thread 'loaded))))
+"#;
+
+#[test]
+fn a_linked_program_finds_what_it_is_not_linked_with() {
+    let ws = workspace()
+        .file(
+            "BUILD",
+            r#"lisp_binary(name = "late", srcs = ["late.lisp"], nowarn = ["undefined-alien"])"#,
+        )
+        .file("late.lisp", LATE)
+        .file("own.c", "int own_count;\nint own(void) { return ++own_count; }\n")
+        .file(
+            "loaded.lisp",
+            r#"
+(defun loaded ()
+  (list (sb-alien:alien-funcall (sb-alien:extern-alien "own" (function sb-alien:int)))
+        (sb-alien:extern-alien "own_count" sb-alien:int)
+        (sb-alien:alien-funcall (sb-alien:extern-alien "toupper" (function sb-alien:int sb-alien:int)) 97)))
+"#,
+        )
+        .build();
+    ws.rbz("build //:late").run();
+    ws.rbz("tool elf check rbz-bin/late").run();
+    output_of(ws.root(), "cc", &["-shared", "-fPIC", "own.c", "-o", "own.so"]);
+    let compile = "(compile-file \"loaded.lisp\")";
+    output_of(
+        ws.root(),
+        "sbcl",
+        &["--noinform", "--no-userinit", "--non-interactive", "--eval", compile],
+    );
+    let printed = prints(ws.root(), "rbz-bin/late", &["./own.so", "loaded.fasl"]);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].contains("ndefined") && lines[0].contains("own"), "{printed}");
+    assert!(lines[1].contains("undefined"), "{printed}");
+    assert_eq!(lines[2..], ["41 41", "(42 42 65)", "43", "(44 44 65)"], "{printed}");
+}
+
+#[test]
+fn programs_are_linked_and_tests_where_nobody_waits_for_them() {
+    let ws = with_targets("lisp_test(name = \"t\", srcs = [\"t.lisp\"], size = \"small\")\n")
+        .file("t.lisp", "(defun main () t)\n")
+        .build();
+    let is_linked = |program: &str, options: &str| {
+        ws.rbz(&format!("build //:{program} {options}")).run();
+        let path = format!("rbz-bin/{program}");
+        output_of(ws.root(), "readelf", &["--sections", "--wide", &path]).contains(" lisp.core ")
+    };
+    assert!(is_linked("p", ""));
+    assert!(!is_linked("t", ""));
+    assert!(is_linked("p", "-c opt") && is_linked("t", "-c opt"));
+    assert!(!is_linked("p", "--@rbz//lisp:linked=false"));
+    assert_eq!(prints(ws.root(), "rbz-bin/p", &["a"]), "A\n");
 }
 
 #[test]
@@ -161,10 +226,7 @@ fn what_cannot_be_linked_is_the_runtime_and_a_core() {
     )
     .build();
     let reason = "Lisp programs are not linked, but made of the runtime and a core: no C compiler";
-    ws.rbz("build //:p --@rbz//lisp:linked=true")
-        .env("CC", "/no/such/compiler")
-        .run()
-        .stderr_has(reason);
+    ws.rbz("build //:p").env("CC", "/no/such/compiler").run().stderr_has(reason);
     assert_eq!(prints(ws.root(), "rbz-bin/p", &["a"]), "A\n");
     let outcome = ws.rbz("build //:c").env("CC", "/no/such/compiler").exit_code(1).run();
     outcome.stderr_has("the program has to be linked, for linkopts, and cannot be: no C compiler");
@@ -175,7 +237,7 @@ fn what_cannot_be_linked_is_the_runtime_and_a_core() {
     std::fs::copy("/usr/lib/sbcl/sbcl.core", home.join("sbcl.core")).expect("SBCL is installed");
     std::os::unix::fs::symlink("/usr/lib/sbcl/contrib", home.join("contrib")).expect("it is new");
     let home = home.to_str().expect("it is UTF-8");
-    let outcome = ws.rbz("build //:p --@rbz//lisp:linked=true").env("SBCL_HOME", home).run();
+    let outcome = ws.rbz("build //:p").env("SBCL_HOME", home).run();
     outcome.stderr_has("sbcl.o is not there; the SBCL was built without :sb-linkable-runtime");
     assert_eq!(prints(ws.root(), "rbz-bin/p", &["b"]), "B\n");
 }

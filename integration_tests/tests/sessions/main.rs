@@ -10,6 +10,7 @@ mod commands;
 mod configuration;
 mod core_rules;
 mod crashes;
+mod debugging;
 mod determinism;
 mod documentation;
 mod examples;

@@ -26,6 +26,15 @@ pub struct Function {
     pub range: Range<u64>,
 }
 
+/// A code object: the instructions of some functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodeObject {
+    /// The number that it got when it was made.
+    pub(crate) serial: u32,
+    /// Its instructions, in bytes from the start of the space.
+    pub(crate) range: Range<u64>,
+}
+
 /// The functions of a core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Functions {
@@ -34,6 +43,8 @@ pub struct Functions {
     /// Where functions are entered by a full call, in the order of addresses: there the caller's
     /// frame is as the call left it, with the return address on top of the stack.
     pub(crate) entries: Vec<u64>,
+    /// In the order of their addresses.
+    pub(crate) codes: Vec<CodeObject>,
     /// The parts of the space that are in no use.
     pub(crate) unused: Vec<Range<u64>>,
 }
@@ -43,6 +54,14 @@ impl Functions {
     pub fn of(core: &CoreFile) -> Result<Self, CoreError> {
         let heap = Heap::of(core)?;
         Self::read(core, &heap, &Symbols::find(core, &heap)?)
+    }
+
+    /// The first instruction of a function whose code begins at this offset from the start of the
+    /// space: an entry point is aligned, and its head comes before the instructions.
+    pub(crate) fn first_instruction(&self, start: u64) -> u64 {
+        let next = self.entries.partition_point(|entry| *entry < start);
+        let entry = self.entries.get(next).copied();
+        entry.filter(|entry| *entry < start + 2 * ENTRY_HEAD).unwrap_or(start)
     }
 
     pub(crate) fn read(core: &CoreFile, heap: &Heap, symbols: &Symbols) -> Result<Self, CoreError> {
@@ -105,6 +124,10 @@ impl Walk<'_, '_> {
             // Nobody says what it is called; a trampoline, for example.
             return Ok(());
         }
+        // Before the instructions is a table of jumps, in whose first word is the serial number.
+        let serial = self.heap.word(space + start).ok_or_else(|| unknown("the table of jumps"))?;
+        let serial = (serial >> 32) as u32;
+        self.found.codes.push(CodeObject { serial, range: start..object.end });
         let functions = self.debug_functions(debug_info, start..object.end);
         let functions = functions.ok_or_else(|| unknown("the debug information"))?;
         self.add(&functions, &entries, object.end)?;

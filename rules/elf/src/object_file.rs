@@ -274,8 +274,6 @@ fn relocations_of(section: &str) -> &'static str {
         ".eh_frame" => ".rela.eh_frame",
         ".rodata" => ".rela.rodata",
         ".lisplink" => ".rela.lisplink",
-        ".debug_info" => ".rela.debug_info",
-        ".debug_line" => ".rela.debug_line",
         _ => ".rela",
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! | section     | contents |
 //! |-------------|----------|
-//! | `.lisplink` | the table through which the code reaches foreign symbols, 1 MiB below the code |
+//! | `.lisplink` | the table through which the code reaches foreign symbols, the 1 MiB below the code |
 //! | `.lisptext` | the code as it is in the core, then room for code that is compiled later |
 //! | `.rodata`   | the foreign symbols, for the table that code in the heap goes through |
 //! | `lisp.core` | the core without its code; the runtime finds it by this name in its own file |
 //! | `.eh_frame` | how to unwind Lisp frames |
+//! | `.debug_…`  | of which source lines the code is, if that is known |
 //!
 //! The first two have to be linked at fixed addresses, [`Split::linker_options`]. The runtime
 //! takes the code from where `lisp_code_start` is, instead of loading it, if that is the address
@@ -22,11 +23,13 @@ use thiserror::Error;
 use crate::aliens::Aliens;
 use crate::callbacks::{Callback, callbacks};
 use crate::core_file::{CoreError, CoreFile, PAGE_BYTES, Space, SpaceId};
+use crate::debug_info::DebugInfo;
 use crate::functions::Functions;
 use crate::heap::{Heap, widetag};
 use crate::object_file::{
     ObjectFile, ObjectSymbol, Piece, Relocation, Section, SectionKind, SymbolKind,
 };
+use crate::source_lines::SourceLines;
 use crate::symbols::Symbols;
 use crate::unwind::{Place, UnwindTable};
 
@@ -88,8 +91,12 @@ const LINKAGE: usize = 0;
 const TEXT: usize = 1;
 const VALUES: usize = 2;
 
-/// Writes the object of a core.
-pub fn split(core: &CoreFile, out: impl io::Write) -> Result<Split, SplitError> {
+/// Writes the object of a core, of whose code these source lines are known.
+pub fn split(
+    core: &CoreFile,
+    lines: &SourceLines,
+    out: impl io::Write,
+) -> Result<Split, SplitError> {
     let heap = Heap::of(core)?;
     let symbols = Symbols::find(core, &heap)?;
     let aliens = Aliens::read(&heap, &symbols)?;
@@ -116,11 +123,14 @@ pub fn split(core: &CoreFile, out: impl io::Write) -> Result<Split, SplitError> 
 
     let linkage = Table::of_code(&aliens, &number_of_alien);
     let values = Table::of_runtime(&aliens, &number_of_alien);
-    let unwind = UnwindTable::new(end, &functions.entries, &callbacks);
+    let fixed = core.space(SpaceId::FixedObjects);
+    let names_of_functions = fixed.map_or(0..0, |space| space.address..space.address + space.bytes);
+    let unwind = UnwindTable::new(end, &functions.entries, names_of_functions, &callbacks);
     let distances = unwind.distances.iter().map(|(offset, place)| {
         let addend = match place {
             // Never above 4 GiB.
             Place::Code(offset) => *offset as i64,
+            Place::Fixed(address) => *address as i64 - text.address as i64,
             // Addresses are below 2^47. The code is at its own, so the distance to it is known;
             // not every linker takes a symbol that is in no section here.
             Place::Callback(number) => callbacks[*number].address as i64 - text.address as i64,
@@ -129,9 +139,16 @@ pub fn split(core: &CoreFile, out: impl io::Write) -> Result<Split, SplitError> 
         Relocation { offset: *offset, symbol: 0, addend, kind: R_X86_64_PC32 }
     });
     let header = header_without_text(core, text);
-    let object = ObjectFile {
+    let debug_info = DebugInfo::new(lines, &functions, &names, text.address, core.contents(text));
+    let mut object = ObjectFile {
         sections: vec![
-            linkage.section(LINKAGE_SECTION, SectionKind::Code, CODE_ALIGNMENT),
+            // All of its memory is there: the layout was checked, so the entries fit.
+            linkage.section(
+                LINKAGE_SECTION,
+                SectionKind::Code,
+                CODE_ALIGNMENT,
+                LINKAGE_BYTES - linkage.bytes.len() as u64,
+            ),
             Section {
                 name: TEXT_SECTION,
                 kind: SectionKind::Code,
@@ -139,7 +156,7 @@ pub fn split(core: &CoreFile, out: impl io::Write) -> Result<Split, SplitError> 
                 contents: text_contents(core.contents(text), &functions, &padding),
                 relocations: Vec::new(),
             },
-            values.section(".rodata", SectionKind::Data, 16),
+            values.section(".rodata", SectionKind::Data, 16, 0),
             Section {
                 name: ".eh_frame",
                 kind: SectionKind::Data,
@@ -165,9 +182,28 @@ pub fn split(core: &CoreFile, out: impl io::Write) -> Result<Split, SplitError> 
         ],
         symbols,
     };
+    if !lines.files.is_empty() {
+        object.sections.extend(debug_sections(&debug_info));
+    }
     object.write(out)?;
     let functions = functions.functions.len();
     Ok(Split { text_address: text.address, functions, aliens })
+}
+
+fn debug_sections(info: &DebugInfo) -> [Section<'_>; 4] {
+    [
+        (".debug_abbrev", &info.abbreviations),
+        (".debug_info", &info.units),
+        (".debug_line", &info.lines),
+        (".debug_ranges", &info.ranges),
+    ]
+    .map(|(name, bytes)| Section {
+        name,
+        kind: SectionKind::FileOnly,
+        alignment: 1,
+        contents: vec![Piece::Bytes(bytes)],
+        relocations: Vec::new(),
+    })
 }
 
 /// Whether the code finds around itself what it will look for there.
@@ -256,17 +292,19 @@ struct Table {
 }
 
 impl Table {
-    /// What code jumps to or reads: an entry for each foreign symbol.
+    /// What code jumps to or reads: an entry for each foreign symbol. Behind them is room for
+    /// those of code that is loaded later.
     fn of_code(aliens: &Aliens, numbers: &HashMap<&str, usize>) -> Self {
         let mut table = Table { bytes: Vec::new(), relocations: Vec::new() };
         for alien in aliens.iter() {
+            let symbol = numbers.get(&*alien.name).copied();
             if alien.is_variable {
-                table.address(numbers[&*alien.name]);
+                table.address(symbol);
                 table.bytes.extend([0; 8]);
             } else {
                 // jmp [rip+2]; two bytes that are skipped; the address
                 table.bytes.extend([0xFF, 0x25, 2, 0, 0, 0, 0x66, 0x90]);
-                table.address(numbers[&*alien.name]);
+                table.address(symbol);
             }
         }
         table
@@ -281,23 +319,36 @@ impl Table {
             if alien.is_variable {
                 table.bytes.extend((-1i64).to_le_bytes());
             }
-            table.address(numbers[&*alien.name]);
+            table.address(numbers.get(&*alien.name).copied());
         }
         table
     }
 
-    fn address(&mut self, symbol: usize) {
+    /// Adds the address of a symbol; where there is none, the program is going to write it.
+    fn address(&mut self, symbol: Option<usize>) {
         let offset = self.bytes.len() as u64;
-        self.relocations.push(Relocation { offset, symbol, addend: 0, kind: R_X86_64_64 });
+        self.relocations.extend(symbol.map(|symbol| Relocation {
+            offset,
+            symbol,
+            addend: 0,
+            kind: R_X86_64_64,
+        }));
         self.bytes.extend([0; 8]);
     }
 
-    fn section(&self, name: &'static str, kind: SectionKind, alignment: u64) -> Section<'_> {
+    /// A section of the table and so many zeros.
+    fn section(
+        &self,
+        name: &'static str,
+        kind: SectionKind,
+        alignment: u64,
+        room: u64,
+    ) -> Section<'_> {
         Section {
             name,
             kind,
             alignment,
-            contents: vec![Piece::Bytes(&self.bytes)],
+            contents: vec![Piece::Bytes(&self.bytes), Piece::Zeros(room)],
             relocations: self.relocations.clone(),
         }
     }

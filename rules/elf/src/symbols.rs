@@ -9,12 +9,15 @@ pub(crate) struct Symbols {
     pub(crate) linkage_info: Value,
     /// The packages by name.
     pub(crate) package_names: Value,
+    /// The foreign symbols that the program looks up itself when it starts, in a list; only the
+    /// cores of `lisp_binary` say.
+    pub(crate) found_at_start: Option<Value>,
 }
 
 impl Symbols {
     /// Finds them where symbols have addresses that stay.
     pub(crate) fn find(core: &CoreFile, heap: &Heap) -> Result<Self, CoreError> {
-        let (mut linkage_info, mut package_names) = (None, None);
+        let (mut linkage_info, mut package_names, mut found_at_start) = (None, None, None);
         let space = core.space(SpaceId::FixedObjects).ok_or(CoreError::NoImmobileCode)?;
         let contents = core.contents(space);
         for (address, object) in (space.address..).step_by(16).zip(contents.chunks_exact(16)) {
@@ -25,12 +28,14 @@ impl Symbols {
             match &*symbol.name {
                 "*LINKAGE-INFO*" => linkage_info = Some(symbol.value),
                 "*PACKAGE-NAMES*" => package_names = Some(symbol.value),
-                _ => continue,
-            }
-            if let (Some(linkage_info), Some(package_names)) = (linkage_info, package_names) {
-                return Ok(Symbols { linkage_info, package_names });
+                "*NAMES-OF-C-FOUND-AT-START*" => found_at_start = Some(symbol.value),
+                _ => {}
             }
         }
-        Err(CoreError::other_version("its tables of packages and foreign symbols are not found"))
+        let (Some(linkage_info), Some(package_names)) = (linkage_info, package_names) else {
+            let what = "its tables of packages and foreign symbols are not found";
+            return Err(CoreError::other_version(what));
+        };
+        Ok(Symbols { linkage_info, package_names, found_at_start })
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! In Lisp code `rbp` points to the frame: the caller's `rbp` is there, the return address above
 //! it. Only a function that was just entered by a full call has its return address on top of the
-//! stack; its first instruction, `pop [rbp+8]`, moves it to its place. This is all that has to be
-//! said, in the manner of `.eh_frame`.
+//! stack; its first instruction, `pop [rbp+8]`, moves it to its place. So it is, too, in the jump by
+//! which a name leads to its function, among the objects that do not move. This is all that has to
+//! be said, in the manner of `.eh_frame`.
 
 use std::ops::Range;
 
@@ -30,11 +31,16 @@ const FIRST_INSTRUCTION: u64 = 3;
 /// An unwinder reads a description from its start; so none is for much more code than this.
 const BYTES_OF_CODE: u64 = 16 * 1024;
 
+/// What says that the return address is on top of the stack.
+const RETURN_ADDRESS_ON_TOP: [u8; 5] = [DW_CFA_EXPRESSION, RETURN_ADDRESS, 2, DW_OP_BREG0 + RSP, 0];
+
 /// A place whose address the linker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// So many bytes after the start of the code.
     Code(u64),
+    /// This address.
+    Fixed(u64),
     /// The callback with this number.
     Callback(usize),
 }
@@ -50,8 +56,13 @@ pub(crate) struct UnwindTable {
 
 impl UnwindTable {
     /// The table for so many bytes of code with these entry points, in the order of addresses,
-    /// and for callbacks.
-    pub(crate) fn new(length: u64, entries: &[u64], callbacks: &[Callback]) -> Self {
+    /// for names at these addresses, and for callbacks.
+    pub(crate) fn new(
+        length: u64,
+        entries: &[u64],
+        names: Range<u64>,
+        callbacks: &[Callback],
+    ) -> Self {
         let mut table = UnwindTable { bytes: Vec::new(), distances: Vec::new() };
         table.common();
         let mut start = 0;
@@ -64,6 +75,9 @@ impl UnwindTable {
             entries = &entries[next..];
             start = end;
         }
+        let mut body = table.head(Place::Fixed(names.start), names.end - names.start);
+        body.extend(RETURN_ADDRESS_ON_TOP);
+        table.record(body);
         for (number, callback) in callbacks.iter().enumerate() {
             let mut body = table.head(Place::Callback(number), callback.length);
             body.push(DW_CFA_DEF_CFA);
@@ -94,8 +108,7 @@ impl UnwindTable {
         let mut at = code.start;
         for entry in entries {
             advance(&mut body, *entry - at);
-            let on_top_of_stack = [DW_CFA_EXPRESSION, RETURN_ADDRESS, 2, DW_OP_BREG0 + RSP, 0];
-            body.extend(on_top_of_stack);
+            body.extend(RETURN_ADDRESS_ON_TOP);
             advance(&mut body, FIRST_INSTRUCTION);
             body.extend([DW_CFA_OFFSET | RETURN_ADDRESS, 1]);
             at = *entry + FIRST_INSTRUCTION;

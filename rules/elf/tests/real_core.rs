@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rbz_elf::{Aliens, CoreError, CoreFile, Functions, LinkedProgram, SpaceId, copy, split};
+use rbz_elf::{
+    Aliens, CoreError, CoreFile, Functions, LinkedProgram, SourceLines, SpaceId, copy, split,
+};
 
 const PROGRAM: &str = r#"
 (defpackage "GREETER" (:use "CL") (:export "GREET"))
@@ -102,8 +104,8 @@ fn foreign_symbols_know_whether_they_are_variables() {
 fn objects_of_one_core_are_the_same_and_contain_it() {
     let core = parse(core());
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    let result = split(&core, &mut first).expect("it is split");
-    assert_eq!(split(&core, &mut second).expect("it is split"), result);
+    let result = split(&core, &SourceLines::default(), &mut first).expect("it is split");
+    assert_eq!(split(&core, &SourceLines::default(), &mut second).expect("it is split"), result);
     assert!(first == second);
     assert!(result.functions > 15_000);
     let greeting = b"hello ".map(|byte| [byte, 0, 0, 0]).concat();
@@ -148,7 +150,7 @@ fn use_all(bytes: &[u8]) -> Result<(), CoreError> {
     let core = CoreFile::parse(bytes)?;
     Aliens::of(&core)?;
     Functions::of(&core)?;
-    match split(&core, std::io::sink()) {
+    match split(&core, &SourceLines::default(), std::io::sink()) {
         Err(rbz_elf::SplitError::Core(error)) => Err(error),
         Err(rbz_elf::SplitError::Write(error)) => panic!("{error}"),
         Ok(_) => Ok(()),

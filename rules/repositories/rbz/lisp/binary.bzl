@@ -1,5 +1,6 @@
 """The rules `lisp_binary` and `lisp_test`."""
 
+load("//cc:compile.bzl", "cc_mode")
 load(":attributes.bzl", "LISP_COMPILE_ATTRS")
 load(":cdeps.bzl", "add_c_libraries", "path_in_runfiles", "shared_object")
 load(
@@ -33,7 +34,7 @@ def _is_stamped(ctx):
     """Whether the program knows the status of the workspace."""
     return ctx.attr.stamp == 1 or (ctx.attr.stamp == -1 and ctx.configuration.stamp_binaries())
 
-def _core(ctx, toolchain, compiled, object, output, shown, executable = False, linked = False):
+def _core(ctx, toolchain, compiled, object, output, shown, executable = False, linked = False, lines = None):
     """Registers the action that saves a core: alone, to be linked, or with the runtime before it;
     `object` is what `shared_object` says."""
     attr = ctx.attr
@@ -50,7 +51,11 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
     parameters.add(output, format = "output %s")
     parameters.add("program " + path_in_runfiles(ctx, shown))
     add_c_libraries(parameters, info.cc_info, object)
-    if object and not linked:
+    if lines:
+        parameters.add(lines, format = "lines %s")
+    if linked:
+        parameters.add("linked yes")
+    elif object:
         parameters.add("opens " + path_in_runfiles(ctx, object.file))
 
     # A core alone may be another target's image; of programs only those that say so.
@@ -92,7 +97,7 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
             transitive = [info.fasls, warnings, hashes, info.compile_data] +
                          ([object.files] if object else []),
         ),
-        outputs = [output],
+        outputs = [output] + ([lines] if lines else []),
         mnemonic = "LispCore",
         progress_message = "Saving %s" % shown_path(shown),
         image = image,
@@ -121,6 +126,12 @@ def _image_arguments(ctx, info, main, output, warnings, hashes):
     return [build_flags(ctx, info), args]
 
 def _lisp_binary_impl(ctx):
+    return _program(ctx, is_test = False)
+
+def _lisp_test_impl(ctx):
+    return _program(ctx, is_test = True)
+
+def _program(ctx, is_test):
     attr = ctx.attr
     toolchain = toolchain_of(ctx, attr.image)
     compiled = lisp_compile_srcs(
@@ -143,10 +154,15 @@ def _lisp_binary_impl(ctx):
     core = ctx.actions.declare_file(ctx.label.name + ".core")
     object = compiled.shared_object or shared_object(ctx, compiled.lisp_info.cc_info)
     runtime_files = [toolchain.runtime_files]
-    if is_linked(ctx):
+    if is_linked(ctx, is_test):
         part = ctx.actions.declare_file("%s~/%s.core" % (ctx.label.name, ctx.label.name))
-        _core(ctx, toolchain, compiled, object, part, program, linked = True)
-        runtime_files.append(link_program(ctx, part, compiled.lisp_info.cc_info, program))
+
+        # The image of others does not say of which lines its code is.
+        lines = None
+        if cc_mode(ctx) == "dbg" and not attr.allow_save_lisp and not (attr.image and LispInfo not in attr.image):
+            lines = ctx.actions.declare_file("%s~/%s.lines" % (ctx.label.name, ctx.label.name))
+        _core(ctx, toolchain, compiled, object, part, program, linked = True, lines = lines)
+        runtime_files.append(link_program(ctx, part, lines, compiled.lisp_info.cc_info, program))
     else:
         _core(ctx, toolchain, compiled, object, program, program, executable = True)
         if object:
@@ -226,7 +242,7 @@ lisp_binary = rule(
 )
 
 lisp_test = rule(
-    implementation = _lisp_binary_impl,
+    implementation = _lisp_test_impl,
     doc = "A Lisp program that is a test: it passes if it ends with 0.",
     attrs = _LISP_TEST_ATTRS,
     test = True,

@@ -21,11 +21,12 @@ LISP_LINK_ATTRS = {
     "_rbz_libraries": attr.label(default = Label("@rbz_program//:libraries")),
 }
 
-def is_linked(ctx):
+def is_linked(ctx, is_test):
     """Whether the program of a target is linked; an error if it must be and cannot.
 
     Args:
       ctx: the context of a rule with LISP_LINK_ATTRS and `compression`.
+      is_test: whether the program is a test: in `fastbuild` it runs sooner as it is.
     """
     linking = ctx.attr._linking[LispLinkingInfo]
     obstacle = linking.obstacle
@@ -40,14 +41,16 @@ def is_linked(ctx):
         needs = "runtime"
     if needs and obstacle:
         fail("the program has to be linked, for %s, and cannot be: %s" % (needs, obstacle))
-    return bool(needs) or (linking.wanted and not obstacle)
+    wanted = linking.wanted and not (is_test and cc_mode(ctx) == "fastbuild")
+    return bool(needs) or (wanted and not obstacle)
 
-def link_program(ctx, core, cc_info, output):
+def link_program(ctx, core, lines, cc_info, output):
     """Registers the actions that link a program.
 
     Args:
       ctx: the context of a rule with LISP_LINK_ATTRS and `allow_save_lisp`.
       core: a core, uncompressed.
+      lines: of which lines its code is, or None.
       cc_info: the C libraries of the closure, or None.
       output: the program.
 
@@ -71,6 +74,8 @@ def link_program(ctx, core, cc_info, output):
         arguments.add(symbols, format = "--dynamic_list=%s")
     else:
         arguments.add("split")
+        if lines:
+            arguments.add(lines, format = "--lines=%s")
     arguments.add(core)
     arguments.add(object, format = "--output=%s")
     arguments.add(options, format = "--linker_options=%s")
@@ -79,7 +84,7 @@ def link_program(ctx, core, cc_info, output):
         progress_message = "Splitting %s" % shown_path(output),
         executable = rbz,
         arguments = [arguments],
-        inputs = depset([core], transitive = [rbz_files]),
+        inputs = depset([core] + ([lines] if lines else []), transitive = [rbz_files]),
         outputs = outputs,
     )
     runtime = attr.runtime[CcInfo] if attr.runtime else linking.runtime

@@ -3,7 +3,7 @@
 ;;;;
 ;;;; Parameters: `provided NAME` for each C library of the closure, `shared-object PATH` for what is
 ;;;; opened now, `opens PATH` for what the program opens, and `program PATH` for itself; these two as
-;;;; they are called in a tree of runfiles.
+;;;; they are called in a tree of runfiles. `linked yes` if the program is going to be linked.
 ;;;;
 ;;;; A program that is linked has its C libraries inside. Any other opens one shared object of them
 ;;;; all, which is beside it or in its runfiles: it holds no path of the directory that it was built in.
@@ -25,7 +25,8 @@
   "Open what PARAMETERS name, and remember which libraries need not be opened."
   (setf *provided* (parameters :provided parameters))
   (dolist (path (parameters :shared-object parameters))
-    (sb-alien:load-shared-object (native-path path) :dont-save t)))
+    (sb-alien:load-shared-object (native-path path) :dont-save t))
+  (note-linked-files))
 
 (defun library-name (pathname)
   "The name of the library in the file PATHNAME: `libz` of `/lib/libz.so.1` and of `libz`."
@@ -38,29 +39,25 @@
 `load-shared-object`, which is OPEN."
   (if (member (library-name pathname) *provided* :test #'string=)
       (pathname pathname)
-      (apply open pathname options)))
+      (multiple-value-prog1 (apply open pathname options)
+        (find-names-of-c))))
 
 (sb-int:encapsulate 'sb-alien:load-shared-object :rbz 'open-unless-provided)
-
-(defun undefined-aliens ()
-  "The names of C that code in the image uses and no library defines."
-  (loop for key being the hash-keys of (car sb-sys:*linkage-info*)
-        for name = (if (consp key) (first key) key)
-        unless (sb-sys:find-foreign-symbol-address name)
-          collect name))
 
 ;;; When it is saved, and when it starts
 
 (defun keep-c-libraries (parameters)
   "Let the program that is saved next open what PARAMETERS say, and what code opened by a path of
-the build."
+the build. One that is `linked` finds by itself what it uses of them."
+  (keep-names-of-c (parameter :linked parameters nil))
   (setf *program* (parameter :program parameters nil)
         *opened-at-start* (remove-duplicates
                            (append (parameters :opens parameters) (opened-in-build))
                            :test #'string= :from-end t)
-        sb-ext:*init-hooks* (remove 'open-at-start sb-ext:*init-hooks*))
-  ;; The program's own hooks may call what is opened here.
-  (when *opened-at-start* (push 'open-at-start sb-ext:*init-hooks*)))
+        sb-ext:*init-hooks* (remove 'start-c-libraries sb-ext:*init-hooks*))
+  ;; The program's own hooks may call what is found here.
+  (when (or *opened-at-start* (parameter :linked parameters nil))
+    (push 'start-c-libraries sb-ext:*init-hooks*)))
 
 (defun opened-in-build ()
   "What stays open by a path below the current directory: it is not saved as it is, but by its path
@@ -81,6 +78,12 @@ in a tree of runfiles."
   (if (eql 0 (search "external/" path))
       (subseq path (length "external/"))
       (concatenate 'string (subseq *program* 0 (1+ (position #\/ *program*))) path)))
+
+(defun start-c-libraries ()
+  "Let C be called: the first that a program does."
+  (use-linked-table)
+  (open-at-start)
+  (find-names-of-c))
 
 (defun open-at-start ()
   "Open the C libraries of the program, or say why that cannot be, and end."

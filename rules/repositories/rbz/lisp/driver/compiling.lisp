@@ -140,10 +140,14 @@
           (call-watching-clock
            (lambda ()
              (with-modules-refused ()
-               (compile-file (native-path (job-source job))
-                             :output-file (native-output (job-fasl job))
-                             :external-format (encoding-of (job-source job))
-                             :block-compile (block-compilation parameters))))))))))
+               (flet ((compile-it ()
+                        (compile-file (native-path (job-source job))
+                                      :output-file (native-output (job-fasl job))
+                                      :external-format (encoding-of (job-source job))
+                                      :block-compile (block-compilation parameters))))
+                 (if (string= (parameter :mode parameters "fastbuild") "dbg")
+                     (call-noting-lines (unit-source *unit*) #'compile-it)
+                     (compile-it)))))))))))
 
 (defun begin-part ()
   "Called between two files that are compiled together: neither sees what the other set."

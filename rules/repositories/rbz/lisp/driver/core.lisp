@@ -2,7 +2,7 @@
 ;;;;
 ;;;; Parameters: `load STEP` for everything that belongs inside, `warnings PATH` for what was
 ;;;; undefined when it was compiled, `hash-of PATH` for the hashes of sources, `status PATH` for the
-;;;; status of the workspace, `output PATH`, `main TEXT` or `expression TEXT`, `helper PATH` for a
+;;;; status of the workspace, `output PATH`, `lines PATH` for what is to be written of lines, `main TEXT` or `expression TEXT`, `helper PATH` for a
 ;;;; script that saves in place of us.
 
 (in-package "RBZ.CORE")
@@ -37,8 +37,10 @@
        (or (undefined-resolved-p action) (bazel.main::action-force-compilation-p action))
        (aliens-defined-p)
        (no-threads-p nil)
-       (let ((toplevel (toplevel *parameters*)))
+       (let ((toplevel (toplevel *parameters*))
+             (lines (parameter :lines *parameters* nil)))
          (when toplevel
+           (when lines (write-lines lines))
            (if (parameter :helper *parameters* nil)
                (save-with-helper toplevel)
                (save-image toplevel))))))

@@ -94,10 +94,16 @@
            "LOAD-FAILED" "WITH-MODULES-REFUSED" "KEEP-EQUAL-CONSTANT" "EXHAUSTION-HINT"
            "*INTERACTIVE*" "DEBUG-IF-ASKED"))
 
+(defpackage "RBZ.LINKAGE"
+  (:documentation "The names of C in a program that is linked.")
+  (:use "COMMON-LISP")
+  (:export "NOTE-LINKED-FILES" "UNDEFINED-ALIENS" "KEEP-NAMES-OF-C" "USE-LINKED-TABLE"
+           "FIND-NAMES-OF-C"))
+
 (defpackage "RBZ.C-LIBRARIES"
   (:documentation "What is open of C libraries while an image is made, and when it starts.")
-  (:use "COMMON-LISP" "RBZ.PARAMETERS")
-  (:export "OPEN-C-LIBRARIES" "UNDEFINED-ALIENS" "KEEP-C-LIBRARIES"))
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.LINKAGE")
+  (:export "OPEN-C-LIBRARIES" "KEEP-C-LIBRARIES"))
 
 (defpackage "RBZ.ACTION"
   (:documentation "What all actions have in common: features, files that are loaded, failures.")
@@ -112,10 +118,15 @@
   (:use "COMMON-LISP" "RBZ.PARAMETERS")
   (:export "CALL-WATCHING-CLOCK" "REPORT-TRACES"))
 
+(defpackage "RBZ.LINES"
+  (:documentation "Which instructions are of which line of a source file.")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.SOURCE")
+  (:export "CALL-NOTING-LINES" "WRITE-LINES"))
+
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT"
-        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES")
+        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES")
   (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
   (:export "COMPILE-COMMAND"))
 
@@ -140,7 +151,7 @@
 (defpackage "RBZ.CORE"
   (:documentation "What belongs into a core, and whether it is sound.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.ACTION" "RBZ.PROGRAM"
-        "RBZ.SAVING" "RBZ.C-LIBRARIES")
+        "RBZ.SAVING" "RBZ.C-LIBRARIES" "RBZ.LINKAGE" "RBZ.LINES")
   (:shadow "SAVE-IMAGE")
   (:export "CORE-COMMAND"))
 
