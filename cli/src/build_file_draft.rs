@@ -1,84 +1,61 @@
-//! The draft of a BUILD file: libraries of the Lisp files that lie in a directory, made of the
-//! system definitions beside them.
+//! The draft of a BUILD file: targets of the Lisp files that lie in a directory, made of the system
+//! definitions beside them.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::system_definition::{System, systems};
+use crate::system_definition::{System, Version};
+use crate::system_files::{EXTENSIONS, files_below, is_of_lisp, systems_of};
 
 /// What ASDF lets pass, and a rule of rbz does not.
-const PASSED_BY_ASDF: [&str; 2] = ["stack-allocate-note", "style"];
+const PASSED_BY_ASDF: [&str; 3] = ["stack-allocate-note", "style", "undefined-variable-warning"];
 
-/// A BUILD file for sources that are there.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// Its text.
-    pub text: String,
-    /// Whether system definitions said what belongs together.
-    pub of_systems: bool,
-    /// The systems from elsewhere that it names.
-    pub elsewhere: BTreeSet<String>,
+/// What a directory has for a BUILD file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// Systems, and the names of those that have none of their files.
+    Systems(Vec<System>, BTreeSet<String>),
+    /// Lisp files that no definition names.
+    Files(Vec<String>),
+    /// No Lisp.
+    Nothing,
 }
 
-impl Draft {
-    /// A BUILD file for `directory`: a library for each system that is defined there, else one of
-    /// all Lisp files at and below it, called `name`. `None` if there is no Lisp.
-    pub fn of(directory: &Path, name: &str) -> io::Result<Option<Draft>> {
-        let mut definitions = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "asd") {
-                definitions.push(path);
+impl Sources {
+    /// What `directory` has. `lisp` is asked for systems that a definition computes.
+    pub fn of(directory: &Path, lisp: Option<&Path>) -> io::Result<Sources> {
+        let mut systems: Vec<System> = Vec::new();
+        let mut absent = BTreeSet::new();
+        for definition in definitions_of(directory)? {
+            for system in systems_of(directory, &definition, lisp)? {
+                let name = target_name(&system.name);
+                if system.files.is_empty() && !system.absent.is_empty() {
+                    absent.insert(system.name);
+                } else if !systems.iter().any(|known| target_name(&known.name) == name) {
+                    systems.push(system);
+                }
             }
         }
-        definitions.sort();
-        let systems = systems_of(&definitions)?;
         if !systems.is_empty() {
-            return Ok(Some(Draft::of_systems(&systems)));
+            return Ok(Sources::Systems(systems, absent));
         }
-        let sources = sources_below(directory)?;
-        if sources.is_empty() {
-            return Ok(None);
-        }
-        let text = library(name, &sources, &[], &[], false);
-        Ok(Some(Draft { text, ..Draft::default() }))
+        let files = files_with(directory, &EXTENSIONS)?;
+        Ok(if files.is_empty() { Sources::Nothing } else { Sources::Files(files) })
     }
 
-    /// A library for each of `systems`.
-    pub fn of_systems(systems: &[System]) -> Draft {
-        let mut draft = Draft { of_systems: true, ..Draft::default() };
-        for system in systems {
-            let dependencies: Vec<String> =
-                system.dependencies.iter().map(|needed| draft.label_of(needed, systems)).collect();
-            let gap = if draft.text.is_empty() { "" } else { "\n" };
-            let is_test = system.name.ends_with("test") || system.name.ends_with("tests");
-            let name = target_name(&system.name);
-            let nowarn = PASSED_BY_ASDF.map(str::to_owned);
-            draft.text +=
-                &format!("{gap}{}", library(&name, &system.files, &nowarn, &dependencies, is_test));
-        }
-        draft
+    /// The systems from elsewhere that are needed.
+    pub fn elsewhere(&self) -> BTreeSet<String> {
+        let Sources::Systems(systems, absent) = self else { return BTreeSet::new() };
+        let needed = systems.iter().flat_map(needs);
+        let own = |name: &String| systems.iter().any(|system| system.name == *name);
+        needed.filter(|name| !own(name) && !is_of_lisp(name) && !absent.contains(name)).collect()
     }
+}
 
-    /// Whether a system comes with the Lisp.
-    pub fn is_of_lisp(system: &str) -> bool {
-        system.starts_with("sb-") || matches!(system, "asdf" | "uiop")
-    }
-
-    fn label_of(&mut self, system: &str, here: &[System]) -> String {
-        if here.iter().any(|own| own.name == system) {
-            return format!(":{}", target_name(system));
-        }
-        if Draft::is_of_lisp(system) {
-            return format!("@lisp//:{system}");
-        }
-        self.elsewhere.insert(system.to_owned());
-        match repository_of(system) {
-            repository if repository == system => format!("@{system}"),
-            repository => format!("@{repository}//:{}", target_name(system)),
-        }
-    }
+/// What a system and its tests need.
+fn needs(system: &System) -> impl Iterator<Item = String> {
+    system.dependencies.iter().chain(&system.test.loads).cloned()
 }
 
 /// The repository in which a system from elsewhere is: that of its definition file.
@@ -90,107 +67,380 @@ fn target_name(system: &str) -> String {
     system.replace('/', "_")
 }
 
-/// The systems that these files define and that have files there, each with those files.
-pub fn systems_of(definitions: &[PathBuf]) -> io::Result<Vec<System>> {
-    let mut all: Vec<System> = Vec::new();
-    for definition in definitions {
-        let directory = definition.parent().unwrap_or(definition);
-        let text = std::fs::read(definition)?;
-        for mut system in systems(&String::from_utf8_lossy(&text)) {
-            system.files.retain_mut(|file| {
-                let extension = ["lisp", "lsp", "cl"]
-                    .iter()
-                    .find(|e| directory.join(format!("{file}.{e}")).is_file());
-                *file = format!("{file}.{}", extension.unwrap_or(&"lisp"));
-                extension.is_some()
-            });
-            // ASDF has itself and UIOP in the image, so that few systems say that they need them.
-            for module in ["asdf", "uiop"] {
-                let declared = system.dependencies.iter().any(|needed| needed == module);
-                if !declared && uses(directory, &system.files, module)? {
-                    system.dependencies.push(module.to_owned());
-                }
-            }
-            let is_known = |known: &System| target_name(&known.name) == target_name(&system.name);
-            if !system.files.is_empty() && !all.iter().any(is_known) {
-                all.push(system);
-            }
-        }
-    }
-    Ok(all)
+/// The C libraries that are known by name where the machine has them.
+const C_LIBRARIES: [&str; 12] = [
+    "bz2", "crypt", "crypto", "ffi", "gmp", "lzma", "ncurses", "readline", "sqlite3", "ssl", "z",
+    "zstd",
+];
+
+/// The C libraries that every program has.
+const BASE_C_LIBRARIES: [&str; 5] = ["c", "dl", "m", "pthread", "rt"];
+
+/// What ASDF lets pass in a program: a function of a C library that is opened later, or never.
+const PASSED_IN_PROGRAMS: &str = "undefined-alien";
+
+/// A BUILD file for sources that are there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Its text.
+    pub text: String,
+    /// What it lacks, a sentence each.
+    pub gaps: Vec<String>,
 }
 
-/// Whether a symbol of `package` is named in one of `files`.
-fn uses(directory: &Path, files: &[String], package: &str) -> io::Result<bool> {
-    let prefix = format!("{package}:");
-    for file in files {
-        let text = std::fs::read(directory.join(file))?;
-        let text = String::from_utf8_lossy(&text).to_lowercase();
-        let mut found = text.match_indices(&prefix);
-        // `my-asdf:` is another package.
-        let begins = |at: usize| {
-            !text[..at].ends_with(|c: char| c.is_alphanumeric() || "-_./+*".contains(c))
+impl Draft {
+    /// One library, called `name`, of `files`.
+    pub fn of_files(name: &str, files: &[String]) -> Draft {
+        let mut target = Target::new("lisp_library", name);
+        target.list("srcs", files.to_vec());
+        Draft { text: target.text(), gaps: Vec::new() }
+    }
+
+    /// Targets for the systems of a project. `missing` are those that are nowhere.
+    pub fn of_project(systems: &[System], missing: &BTreeSet<String>) -> Draft {
+        let drafting = Drafting { systems, missing, repository: None };
+        let mut draft = Draft::default();
+        for system in systems {
+            drafting.add(system, &mut draft);
+        }
+        draft
+    }
+
+    /// Libraries for `wanted`, which are among the `systems` of the repository `name`.
+    pub fn of_repository(name: &str, systems: &[System], wanted: &BTreeSet<String>) -> Draft {
+        let missing = BTreeSet::new();
+        let drafting = Drafting { systems, missing: &missing, repository: Some(name) };
+        let mut draft = Draft::default();
+        draft.text += "package(default_visibility = [\"//visibility:public\"])\n";
+        for system in systems.iter().filter(|system| wanted.contains(&system.name)) {
+            let mut target = Target::new("lisp_library", &target_name(&system.name));
+            drafting.describe(system, &mut target, &mut draft);
+            if !system.files.is_empty() {
+                // It is not edited, so that nothing is lost when it is compiled as ASDF does.
+                target.text_of("load", "image");
+            }
+            drafting.note_foreign(system, &mut target, &mut draft);
+            draft.add(&target);
+        }
+        draft
+    }
+
+    fn add(&mut self, target: &Target) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text += &target.text();
+    }
+}
+
+struct Drafting<'a> {
+    systems: &'a [System],
+    missing: &'a BTreeSet<String>,
+    /// The repository that the systems are in, if it is not the workspace.
+    repository: Option<&'a str>,
+}
+
+impl Drafting<'_> {
+    /// Adds what becomes of a project's own system.
+    fn add(&self, system: &System, draft: &mut Draft) {
+        let name = target_name(&system.name);
+        let is_test = self.is_test(system);
+        if !system.absent.is_empty() {
+            let files: Vec<_> = system.absent.iter().map(|file| format!("`{file}`")).collect();
+            let files = files.join(", ");
+            draft.gaps.push(format!("`{name}` lacks {files}, which its definition names."));
+        }
+        let is_needed = self.systems.iter().any(|other| needs(other).any(|n| n == system.name));
+        let expression = system.test.expression();
+        let rule = match (&system.entry_point, is_test && expression.is_some() && !is_needed) {
+            (Some(_), _) => "lisp_binary",
+            (None, true) => "lisp_test",
+            (None, false) => "lisp_library",
         };
-        if found.any(|(at, _)| begins(at)) {
-            return Ok(true);
+        let mut target = Target::new(rule, &name);
+        self.describe(system, &mut target, draft);
+        if system.defines_while_compiling {
+            // Its source cannot be loaded without what only compiling it defines.
+            target.text_of("load", "fasl");
         }
-    }
-    Ok(false)
-}
-
-/// The Lisp files at and below `directory`, those that define packages by their name first.
-/// Directories that are packages of their own, or hidden, are left out.
-fn sources_below(directory: &Path) -> io::Result<Vec<String>> {
-    let mut sources = Vec::new();
-    let mut pending = vec![String::new()];
-    while let Some(below) = pending.pop() {
-        for entry in std::fs::read_dir(directory.join(&below))? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                let is_package =
-                    ["BUILD", "BUILD.bazel"].iter().any(|n| entry.path().join(n).exists());
-                if !name.starts_with('.') && !is_package {
-                    pending.push(path);
-                }
-            } else if [".lisp", ".lsp", ".cl"].iter().any(|end| name.ends_with(end)) {
-                sources.push(path);
+        match (rule, &system.entry_point, &expression) {
+            ("lisp_binary", Some(main), _) => target.text_of("main", main),
+            ("lisp_test", _, Some(expression)) => {
+                target.list("data", system.read_files.clone());
+                target.text_of("expression", expression);
+            }
+            _ if is_test => target.flag("testonly"),
+            _ => {}
+        }
+        self.note_foreign(system, &mut target, draft);
+        let lacking = self.lacking(&system.dependencies, &mut BTreeSet::new());
+        let is_whole =
+            |other: &System| self.lacking(&other.dependencies, &mut BTreeSet::new()).is_empty();
+        let is_beside = is_test || self.systems.iter().any(is_whole);
+        if !system.foreign.is_empty() && is_beside && lacking.is_empty() {
+            target.list("tags", vec!["manual".to_owned()]);
+        }
+        if !lacking.is_empty() {
+            let names = quoted(&lacking);
+            target.comment(format!("needs {names}, which this machine has not"));
+            if is_beside {
+                // It would fail whatever the pattern was meant for.
+                target.list("tags", vec!["manual".to_owned()]);
+                draft.gaps.push(left_out(&name, &names));
             }
         }
+        let runs = rule == "lisp_test" || !system.test.systems.is_empty();
+        if system.test.is_unclear || (is_test && !is_needed && expression.is_none() && !runs) {
+            target.comment(
+                "how its tests run is not clear from the definition: \
+                 lisp_test(name, expression, deps) runs them"
+                    .to_owned(),
+            );
+            draft.gaps.push(format!(
+                "How the tests of `{name}` run is not clear: write a lisp_test for them, such as\n    \
+                 lisp_test(name = \"{}\", expression = \"(package:run-tests)\", deps = [\":{name}\"])",
+                self.free_name(&format!("check_{name}"))
+            ));
+        }
+        draft.add(&target);
+        if let Some(expression) = expression
+            && rule != "lisp_test"
+        {
+            let mut test = Target::new("lisp_test", &self.free_name(&format!("{name}_test")));
+            test.text_of("expression", &expression);
+            test.list("nowarn", vec![PASSED_IN_PROGRAMS.to_owned()]);
+            let loads = system.test.loads.iter().filter(|needed| **needed != system.name);
+            let labels = loads.map(|needed| self.label_of(needed));
+            test.list("deps", std::iter::once(format!(":{name}")).chain(labels).collect());
+            let lacking = &lacking | &self.lacking(&system.test.loads, &mut BTreeSet::new());
+            if !lacking.is_empty() {
+                let names = quoted(&lacking);
+                test.comment(format!("needs {names}, which this machine has not"));
+                test.list("tags", vec!["manual".to_owned()]);
+                draft.gaps.push(left_out(&test.name, &names));
+            }
+            draft.add(&test);
+        }
     }
-    sources.sort_by_cached_key(|path| {
-        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+
+    /// Gives a target what every target of a system has.
+    fn describe(&self, system: &System, target: &mut Target, draft: &mut Draft) {
+        let mut files = system.files.clone();
+        if system.asks_for_itself || !system.prelude.is_empty() {
+            files.insert(0, self.definition(system, draft));
+        }
+        target.list("srcs", files);
+        target.list("add_features", system.features.clone());
+        target.list("compile_data", system.read_files.clone());
+        let mut passed = PASSED_BY_ASDF.map(str::to_owned).to_vec();
+        if target.rule != "lisp_library" {
+            passed.push(PASSED_IN_PROGRAMS.to_owned());
+        }
+        if !system.files.is_empty() || target.rule != "lisp_library" {
+            target.list("nowarn", passed);
+        }
+        let labels = system.dependencies.iter().map(|needed| self.label_of(needed));
+        target.list("deps", labels.collect());
+        let opened = system.c_libraries.iter().map(String::as_str);
+        let opened = opened.filter(|name| !BASE_C_LIBRARIES.contains(name));
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            opened.partition(|name| C_LIBRARIES.contains(name));
+        if !known.is_empty() {
+            target.list("cdeps", known.iter().map(|name| format!("@cc//:{name}")).collect());
+            // Most of them are opened as soon as they are defined, by a form of the top level.
+            target.flag("cdeps_at_compile");
+        }
+        if known.is_empty() && !unknown.is_empty() {
+            draft.gaps.push(format!(
+                "`{}` opens the C library `{}`: name it in cc_configure(libraries = […]) in WORKSPACE, \
+                 and here cdeps = [\"@cc//:{}\"], cdeps_at_compile = True.",
+                target.name,
+                unknown.join("` or `"),
+                unknown[0]
+            ));
+        }
+    }
+
+    /// The file that has what the code needs of the definition: ASDF loads none in a build.
+    fn definition(&self, system: &System, draft: &mut Draft) -> String {
+        let mut forms = system.prelude.clone();
+        if system.asks_for_itself {
+            let version = match &system.version {
+                Some(Version::Text(version)) => format!(" :version \"{version}\""),
+                _ => String::new(),
+            };
+            let place = match self.repository {
+                Some(repository) => format!("external/{repository}/{}", system.definition),
+                None => system.definition.clone(),
+            };
+            let name = &system.name;
+            forms.push(format!("(asdf:defsystem \"{name}\"{version})"));
+            forms.push(format!(
+                "(setf (asdf:system-source-file (asdf:registered-system \"{name}\")) (merge-pathnames \"{place}\"))"
+            ));
+        }
+        let mut target =
+            Target::new("genrule", &format!("{}-definition", target_name(&system.name)));
+        let file = format!("{}.lisp", target.name);
+        target.list("outs", vec![file.clone()]);
+        let lines = forms.join("\n").replace('\'', "'\\''").replace('$', "$$");
+        target.text_of("cmd", &format!("echo '{lines}' > $@"));
+        target.comment(format!("what the code of `{}` needs of its definition", system.name));
+        draft.add(&target);
+        file
+    }
+
+    /// Says of what in `system` nothing was made.
+    fn note_foreign(&self, system: &System, target: &mut Target, draft: &mut Draft) {
+        for (path, kind) in &system.foreign {
+            let what = match kind.contains("grovel") || kind.contains("wrapper") {
+                true => "a genrule has to make its Lisp file, which then stands in srcs",
+                false => "a cc_library has to compile it, which then stands in cdeps",
+            };
+            target.comment(format!("`{path}` ({kind}) is not here: {what}"));
+            draft.gaps.push(format!("`{}` has a {kind}, `{path}`: {what}.", target.name));
+        }
+    }
+
+    fn is_test(&self, system: &System) -> bool {
+        let is_part = self
+            .systems
+            .iter()
+            .any(|other| !is_test_name(&other.name) && other.dependencies.contains(&system.name));
+        if is_part {
+            return false;
+        }
+        is_test_name(&system.name)
+            || self.systems.iter().any(|other| {
+                let (tests, loads) = (&other.test.systems, &other.test.loads);
+                other.name != system.name && tests.iter().chain(loads).any(|t| *t == system.name)
+            })
+    }
+
+    /// Which missing systems those that are `needed` need or are.
+    fn lacking(&self, needed: &[String], seen: &mut BTreeSet<String>) -> BTreeSet<String> {
+        let mut lacking = BTreeSet::new();
+        for needed in needed {
+            if self.missing.contains(needed) {
+                lacking.insert(needed.clone());
+            } else if seen.insert(needed.clone())
+                && let Some(own) = self.systems.iter().find(|own| own.name == *needed)
+            {
+                lacking.extend(self.lacking(&own.dependencies, seen));
+            }
+        }
+        lacking
+    }
+
+    fn label_of(&self, system: &str) -> String {
+        if self.systems.iter().any(|own| own.name == system) {
+            return format!(":{}", target_name(system));
+        }
+        if is_of_lisp(system) {
+            return format!("@lisp//:{system}");
+        }
+        match repository_of(system) {
+            repository if repository == system => format!("@{system}"),
+            repository => format!("@{repository}//:{}", target_name(system)),
+        }
+    }
+
+    /// `name`, or if a target has it, that with a number.
+    fn free_name(&self, name: &str) -> String {
+        let is_free = |name: &str| !self.systems.iter().any(|own| target_name(&own.name) == name);
+        if is_free(name) {
+            return name.to_owned();
+        }
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        // Systems are finitely many: one of the names is free.
+        numbered.into_iter().find(|name| is_free(name)).unwrap_or_default()
+    }
+}
+
+fn is_test_name(name: &str) -> bool {
+    ["test", "tests"].iter().any(|end| {
+        name.strip_suffix(end).is_some_and(|before| before.ends_with(['-', '/', '.', '_']))
+    })
+}
+
+fn left_out(target: &str, names: &str) -> String {
+    format!("`{target}` needs {names}: it has the tag `manual`, so that patterns leave it out.")
+}
+
+fn quoted(names: &BTreeSet<String>) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A target of a BUILD file.
+struct Target {
+    rule: &'static str,
+    name: String,
+    comments: Vec<String>,
+    /// The attributes after `name`, as text.
+    attributes: String,
+}
+
+impl Target {
+    fn new(rule: &'static str, name: &str) -> Target {
+        Target { rule, name: name.to_owned(), comments: Vec::new(), attributes: String::new() }
+    }
+
+    fn comment(&mut self, text: String) {
+        self.comments.push(text);
+    }
+
+    fn flag(&mut self, attribute: &str) {
+        self.attributes += &format!("    {attribute} = True,\n");
+    }
+
+    fn text_of(&mut self, attribute: &str, text: &str) {
+        self.attributes += &format!("    {attribute} = {},\n", literal(text));
+    }
+
+    fn list(&mut self, attribute: &str, items: Vec<String>) {
+        self.attributes += &match &items[..] {
+            [] => String::new(),
+            [item] => format!("    {attribute} = [{}],\n", literal(item)),
+            items => {
+                let lines: String =
+                    items.iter().map(|item| format!("        {},\n", literal(item))).collect();
+                format!("    {attribute} = [\n{lines}    ],\n")
+            }
+        };
+    }
+
+    fn text(&self) -> String {
+        let comments: String =
+            self.comments.iter().map(|comment| format!("# {comment}\n")).collect();
+        let Target { rule, name, attributes, .. } = self;
+        format!("{comments}{rule}(\n    name = {},\n{attributes})\n", literal(name))
+    }
+}
+
+fn literal(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("\"{text}\"")
+}
+
+/// The definition files of a project: those at its top, else those in the directories below.
+fn definitions_of(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let found = files_with(directory, &["asd"])?;
+    let (top, below): (Vec<_>, Vec<_>) = found.iter().partition(|path| !path.contains('/'));
+    let chosen = if top.is_empty() { below } else { top };
+    Ok(chosen.into_iter().map(|path| directory.join(path)).collect())
+}
+
+/// The files with these extensions at and below `directory`, those that define packages by their
+/// name first.
+fn files_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<String>> {
+    let mut files = files_below(directory, |name| {
+        name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
+    })?;
+    files.sort_by_cached_key(|path| {
+        let name = path.rsplit('/').next().unwrap_or_default();
         (!name.starts_with("package"), path.clone())
     });
-    Ok(sources)
-}
-
-fn library(
-    name: &str,
-    sources: &[String],
-    nowarn: &[String],
-    dependencies: &[String],
-    testonly: bool,
-) -> String {
-    let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let list = |attribute: &str, items: &[String]| match items {
-        [] => String::new(),
-        items => {
-            let lines: String =
-                items.iter().map(|item| format!("        {},\n", quote(item))).collect();
-            format!("    {attribute} = [\n{lines}    ],\n")
-        }
-    };
-    format!(
-        "lisp_library(\n    name = {},\n{}{}{}{})\n",
-        quote(name),
-        if testonly { "    testonly = True,\n" } else { "" },
-        list("srcs", sources),
-        list("nowarn", nowarn),
-        list("deps", dependencies)
-    )
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -207,58 +457,175 @@ mod tests {
         directory
     }
 
+    fn project(directory: &tempfile::TempDir, missing: &[&str]) -> Draft {
+        let sources = Sources::of(directory.path(), None).expect("readable");
+        let Sources::Systems(systems, _) = sources else { panic!("{sources:?}") };
+        Draft::of_project(&systems, &missing.iter().map(|name| name.to_string()).collect())
+    }
+
     #[test]
-    fn each_system_becomes_a_library() {
+    fn each_system_becomes_a_target() {
         let system = r#"
-(defsystem "time" :depends-on ("sb-posix" "cl-fad") :serial t
-  :components ((:module "src" :components ((:file "package") (:file "time") (:file "gone")))))
-(defsystem "time/test" :depends-on ("time" "stefil/core") :components ((:file "test/all")))
+(defsystem "time" :version "1.1" :depends-on ("sb-posix" "cl-fad") :serial t
+  :components ((:module "src" :components ((:file "package") (:file "time") (:file "gone"))))
+  :in-order-to ((test-op (test-op "time/test"))))
+(defsystem "time/test" :depends-on ("time" "stefil/core") :components ((:file "test/all"))
+  :perform (test-op (o c) (symbol-call :stefil :run! "\all")))
+(defsystem "time/program" :depends-on ("time") :entry-point "time:main")
 (defsystem "time/docs" :components ((:static-file "manual")))
 "#;
         let directory = with(&[
             ("time.asd", system),
-            ("src/time.lisp", "(my-asdf:f) (UIOP:getenv \"TZ\")"),
+            ("src/time.lisp", "#.(asdf:find-system :time) (UIOP:getenv \"TZ\")"),
             ("src/package.lisp", ""),
             ("src/unused.lisp", ""),
             ("test/all.lisp", ""),
         ]);
-        let draft = Draft::of(directory.path(), "x").expect("readable").expect("a draft");
+        let draft = project(&directory, &[]);
+        assert_eq!(draft.gaps, ["`time` lacks `src/gone`, which its definition names."]);
         insta::assert_snapshot!(draft.text, @r#"
+        # what the code of `time` needs of its definition
+        genrule(
+            name = "time-definition",
+            outs = ["time-definition.lisp"],
+            cmd = "echo '(asdf:defsystem \"time\" :version \"1.1\")\n(setf (asdf:system-source-file (asdf:registered-system \"time\")) (merge-pathnames \"time.asd\"))' > $@",
+        )
+
         lisp_library(
             name = "time",
             srcs = [
+                "time-definition.lisp",
                 "src/package.lisp",
                 "src/time.lisp",
             ],
             nowarn = [
                 "stack-allocate-note",
                 "style",
+                "undefined-variable-warning",
             ],
             deps = [
                 "@lisp//:sb-posix",
                 "@cl-fad",
+                "@lisp//:asdf",
                 "@lisp//:uiop",
             ],
         )
 
-        lisp_library(
+        lisp_test(
             name = "time_test",
-            testonly = True,
-            srcs = [
-                "test/all.lisp",
-            ],
+            srcs = ["test/all.lisp"],
             nowarn = [
                 "stack-allocate-note",
                 "style",
+                "undefined-variable-warning",
+                "undefined-alien",
             ],
             deps = [
                 ":time",
                 "@stefil//:stefil_core",
             ],
+            expression = "(stefil::run! \"\\all\")",
+        )
+
+        lisp_binary(
+            name = "time_program",
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+                "undefined-variable-warning",
+                "undefined-alien",
+            ],
+            deps = [":time"],
+            main = "time:main",
         )
         "#);
-        let elsewhere: Vec<_> = draft.elsewhere.iter().collect();
-        assert_eq!(elsewhere, ["cl-fad", "stefil/core"]);
+        let elsewhere = Sources::of(directory.path(), None).expect("readable").elsewhere();
+        assert_eq!(elsewhere.into_iter().collect::<Vec<_>>(), ["cl-fad", "stefil/core"]);
+    }
+
+    #[test]
+    fn what_is_not_clear_or_not_there_is_said() {
+        let directory = with(&[
+            (
+                "code/x.asd",
+                "(defsystem x :depends-on (:gone) :components ((:file \"a\") (:cffi-grovel-file \"g\"))
+                   :in-order-to ((test-op (load-op x-tests)))
+                   :perform (test-op (o c) (rt:do-tests)))
+                 (defsystem x-tests :depends-on (:x) :components ((:file \"t\")))
+                 (defsystem x/more-tests :components ((:file \"t\")))",
+            ),
+            ("code/a.lisp", ""),
+            ("code/t.lisp", ""),
+        ]);
+        let draft = project(&directory, &["gone"]);
+        insta::assert_snapshot!(format!("{}\n{}", draft.text, draft.gaps.join("\n")), @r#"
+        # `code/g` (cffi-grovel-file) is not here: a genrule has to make its Lisp file, which then stands in srcs
+        # needs `gone`, which this machine has not
+        lisp_library(
+            name = "x",
+            srcs = ["code/a.lisp"],
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+                "undefined-variable-warning",
+            ],
+            deps = ["@gone"],
+            tags = ["manual"],
+        )
+
+        # needs `gone`, which this machine has not
+        lisp_test(
+            name = "x_test",
+            expression = "(rt:do-tests)",
+            nowarn = ["undefined-alien"],
+            deps = [
+                ":x",
+                ":x-tests",
+            ],
+            tags = ["manual"],
+        )
+
+        # needs `gone`, which this machine has not
+        lisp_library(
+            name = "x-tests",
+            srcs = ["code/t.lisp"],
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+                "undefined-variable-warning",
+            ],
+            deps = [":x"],
+            testonly = True,
+            tags = ["manual"],
+        )
+
+        # how its tests run is not clear from the definition: lisp_test(name, expression, deps) runs them
+        lisp_library(
+            name = "x_more-tests",
+            srcs = ["code/t.lisp"],
+            nowarn = [
+                "stack-allocate-note",
+                "style",
+                "undefined-variable-warning",
+            ],
+            testonly = True,
+        )
+
+        `x` has a cffi-grovel-file, `code/g`: a genrule has to make its Lisp file, which then stands in srcs.
+        `x` needs `gone`: it has the tag `manual`, so that patterns leave it out.
+        `x_test` needs `gone`: it has the tag `manual`, so that patterns leave it out.
+        `x-tests` needs `gone`: it has the tag `manual`, so that patterns leave it out.
+        How the tests of `x_more-tests` run is not clear: write a lisp_test for them, such as
+            lisp_test(name = "check_x_more-tests", expression = "(package:run-tests)", deps = [":x_more-tests"])
+        "#);
+    }
+
+    #[test]
+    fn the_c_libraries_are_those_of_the_rules() {
+        let rules = include_str!("../../rules/repositories/rbz/cc/configure.bzl");
+        for name in C_LIBRARIES.iter().chain(&BASE_C_LIBRARIES) {
+            assert!(rules.contains(&format!("\"{name}\"")), "{name}");
+        }
     }
 
     #[test]
@@ -272,8 +639,9 @@ mod tests {
             (".git/d.lisp", ""),
             ("x.asd", "(defsystem"),
         ]);
-        let draft = Draft::of(directory.path(), "x").expect("readable").expect("a draft");
-        insta::assert_snapshot!(draft.text, @r#"
+        let sources = Sources::of(directory.path(), None).expect("readable");
+        let Sources::Files(files) = sources else { panic!("{sources:?}") };
+        insta::assert_snapshot!(Draft::of_files("x", &files).text, @r#"
         lisp_library(
             name = "x",
             srcs = [
@@ -284,6 +652,6 @@ mod tests {
         )
         "#);
         let empty = with(&[("README", "")]);
-        assert_eq!(Draft::of(empty.path(), "x").expect("readable"), None);
+        assert_eq!(Sources::of(empty.path(), None).expect("readable"), Sources::Nothing);
     }
 }

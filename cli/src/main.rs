@@ -4,6 +4,7 @@ mod arguments;
 mod build_file_draft;
 mod command_error;
 mod commands;
+mod computed_systems;
 mod console;
 mod convenience_symlinks;
 mod diagnostics;
@@ -12,6 +13,7 @@ mod environment;
 mod event_log;
 mod external_systems;
 mod invocation;
+mod lisp_reader;
 mod option_reader;
 mod per_test;
 mod profile;
@@ -23,7 +25,10 @@ mod request;
 mod request_lock;
 mod result_lines;
 mod signals;
+mod source_text;
 mod system_definition;
+mod system_files;
+mod test_operation;
 mod test_report;
 mod workspace_root;
 mod workspace_status;
@@ -126,7 +131,7 @@ fn execute(
             no_residue("init", &arguments.residue)?;
             write_data(&commands::init::run(
                 &environment.current_directory,
-                &external_systems::places(environment.home.as_deref()),
+                &external_systems::Search::of(environment),
             )?)?;
         }
         RawCommand::Clean(arguments) => {

@@ -3,151 +3,306 @@
 //! Only what can be read without a Lisp is understood. What is computed (`#.(…)`) is left out, so
 //! that the result is a good beginning and not a translation.
 
+use std::collections::BTreeSet;
+
+use crate::lisp_reader::{Data, Form, Reader, list_property, property};
+use crate::test_operation::{TestOperation, as_written};
+
 /// A system that a `defsystem` form describes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
     /// Its name, in lower case.
     pub name: String,
-    /// Its files, without their extension, relative to the file of the definition; each comes
-    /// after those that it depends on.
+    /// Its Lisp files relative to the file of the definition; each comes after those that it
+    /// depends on. As a definition names them they lack their extension.
     pub files: Vec<String>,
     /// The systems that it depends on, in lower case.
     pub dependencies: Vec<String>,
+    /// The Lisp files that its definition names and that are not there.
+    pub absent: Vec<String>,
+    /// Files that are no code, and that its code names.
+    pub read_files: Vec<String>,
+    /// What must be done to make Lisp files first, or to bring C in: paths, each with its kind.
+    pub foreign: Vec<(String, String)>,
+    /// The function that the program of this system runs.
+    pub entry_point: Option<String>,
+    /// Its version.
+    pub version: Option<Version>,
+    /// Whether its code asks ASDF for the system.
+    pub asks_for_itself: bool,
+    /// Whether its code has definitions that exist only while it is compiled.
+    pub defines_while_compiling: bool,
+    /// Its definition file, relative to the root.
+    pub definition: String,
+    /// Forms of the definition file that its code needs.
+    pub prelude: Vec<String>,
+    /// Features that the definition file adds and its code asks for.
+    pub features: Vec<String>,
+    /// The shared objects of C that its code opens, without `lib` and `.so`.
+    pub c_libraries: BTreeSet<String>,
+    /// What `asdf:test-system` does.
+    pub test: TestOperation,
+    /// The directory below which packages say what the files are and need, if they do.
+    pub inferred: Option<String>,
 }
 
-/// What is true of the Lisp and the machine that rbz builds with.
-const FEATURES: [&str; 15] = [
-    "sbcl",
-    "common-lisp",
-    "ansi-cl",
-    "unix",
-    "linux",
-    "x86-64",
-    "64-bit",
-    "little-endian",
-    "ieee-floating-point",
-    "sb-thread",
-    "sb-unicode",
-    "asdf",
-    "asdf2",
-    "asdf3",
-    "asdf3.1",
-];
+/// How a definition gives the version of a system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// In its text.
+    Text(String),
+    /// As the first form of this file.
+    File(String),
+}
 
-/// Text that is nested deeper is not looked at.
-const DEPTH_LIMIT: usize = 100;
+/// What a definition file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Definitions {
+    /// The systems, in the order of the text.
+    pub systems: Vec<System>,
+    /// The systems of packages that are not called like them: `(package, system)`.
+    pub packages: Vec<(String, String)>,
+    /// The packages that it defines itself, each with its form.
+    pub defined: Vec<(String, String)>,
+    /// The features that it adds, as they are written there.
+    pub features: Vec<String>,
+    /// Whether it decides by computation which features it adds.
+    pub is_computed: bool,
+}
 
-/// The systems of a file with this text, in its order.
-pub fn systems(text: &str) -> Vec<System> {
-    let mut reader = Reader { rest: text, depth: 0 };
-    let mut systems = Vec::new();
-    while let Some(form) = reader.form() {
-        if let Some(system) = system(&form) {
-            systems.push(system);
+/// What a definition file with this text says.
+pub fn definitions(text: &str) -> Definitions {
+    let mut reading = Reading { text, reader: Reader::new(text), found: Definitions::default() };
+    let mut tests = Vec::new();
+    while let Some(form) = reading.reader.form() {
+        reading.top_level(&form, &mut tests);
+    }
+    let mut found = reading.found;
+    for (name, test) in tests {
+        if let Some(system) = found.systems.iter_mut().find(|system| system.name == name) {
+            system.test.extend(test);
         }
     }
-    systems
+    found
 }
 
-/// What the reader makes of a form.
-#[derive(Debug)]
-enum Form {
-    List(Vec<Form>),
-    /// A string, a symbol or a keyword; symbols in lower case, without their package.
-    Name(String),
-    /// A keyword, without its colon.
-    Keyword(String),
-    /// Something that says nothing about files.
-    Other,
+struct Reading<'a> {
+    text: &'a str,
+    reader: Reader<'a>,
+    found: Definitions,
 }
 
-impl Form {
-    fn list(&self) -> &[Form] {
-        match self {
-            Form::List(forms) => forms,
-            _ => &[],
+impl Reading<'_> {
+    fn top_level(&mut self, form: &Form, tests: &mut Vec<(String, TestOperation)>) {
+        let [_, rest @ ..] = form.list() else { return };
+        match form.operator() {
+            Some("defsystem") => {
+                if let [name, options @ ..] = rest {
+                    let system = self.system(name, options);
+                    self.found.systems.extend(system);
+                }
+            }
+            Some("defmethod") => tests.extend(self.test_method(rest)),
+            Some("progn" | "eval-when" | "let" | "let*" | "locally") => {
+                for part in rest {
+                    self.top_level(part, tests);
+                }
+            }
+            Some("pushnew" | "push") => {
+                if let [feature, place] = rest
+                    && place.name() == Some("*features*")
+                    && let Some(name) = feature.name()
+                {
+                    self.reader.add_feature(name);
+                    let written = self.text[feature.span.clone()].trim_start_matches('\'');
+                    self.found.features.push(written.to_lowercase());
+                }
+            }
+            Some("defpackage") => {
+                if let Some(name) = rest.first().and_then(Form::name)
+                    && let Some(text) = as_written(self.text, form)
+                {
+                    self.found.defined.push((name.to_lowercase(), text));
+                }
+            }
+            Some("register-system-packages") => {
+                if let [system, packages] = rest
+                    && let Some(system) = system.name()
+                {
+                    let single = std::slice::from_ref(packages);
+                    let packages =
+                        if packages.list().is_empty() { single } else { packages.list() };
+                    let names = packages.iter().filter_map(Form::name);
+                    self.found
+                        .packages
+                        .extend(names.map(|name| (name.to_lowercase(), system.to_lowercase())));
+                }
+            }
+            _ => self.found.is_computed |= adds_feature(form),
         }
     }
 
-    /// The text of a name or a keyword: systems and files may be named by either.
-    fn name(&self) -> Option<&str> {
-        match self {
-            Form::Name(text) | Form::Keyword(text) => Some(text),
+    /// `perform ((o test-op) (c (eql (find-system "x")))) …`
+    fn test_method(&self, form: &[Form]) -> Option<(String, TestOperation)> {
+        let [function, rest @ ..] = form else { return None };
+        let at = rest.iter().position(|part| !part.list().is_empty())?;
+        let [operation, component, ..] = rest[at].list() else { return None };
+        let is_test = operation.list().get(1).and_then(Form::name) == Some("test-op");
+        if function.name() != Some("perform") || !is_test {
+            return None;
+        }
+        let mut test = TestOperation::default();
+        test.read_body(self.text, &rest[at + 1..]);
+        Some((found_system(component)?, test))
+    }
+
+    fn system(&self, name: &Form, options: &[Form]) -> Option<System> {
+        let mut system = System { name: name.name()?.to_lowercase(), ..System::default() };
+        let directory = self.directory(options, "");
+        self.components(options, "", &mut system);
+        for list in ["defsystem-depends-on", "depends-on"] {
+            for needed in list_property(options, list) {
+                if let Some(needed) = self.dependency(needed)
+                    && !system.dependencies.contains(&needed)
+                {
+                    system.dependencies.push(needed);
+                }
+            }
+        }
+        let class = property(options, "class").and_then(Form::name);
+        if class == Some("package-inferred-system") {
+            system.inferred = Some(directory);
+        }
+        system.entry_point = match property(options, "entry-point").map(|form| &form.data) {
+            Some(Data::Text(function)) => Some(function.clone()),
             _ => None,
+        };
+        system.version = property(options, "version").and_then(|form| match &form.data {
+            Data::Text(version) => Some(Version::Text(version.clone())),
+            Data::List(parts) => match &parts[..] {
+                [kind, file, ..] if kind.is_keyword("read-file-form") => {
+                    Some(Version::File(file.name()?.to_owned()))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        system.test.read_order(list_property(options, "in-order-to"));
+        let perform = list_property(options, "perform");
+        if let Some(("test-op", rest)) =
+            perform.split_first().and_then(|(first, rest)| Some((first.name()?, rest)))
+            && let Some(at) = rest.iter().position(|part| matches!(part.data, Data::List(_)))
+        {
+            system.test.read_body(self.text, &rest[at + 1..]);
+        }
+        Some(system)
+    }
+
+    /// `"name"`, `(:version "name" …)`, `(:feature expression "name")`.
+    fn dependency(&self, form: &Form) -> Option<String> {
+        let name = match form.list() {
+            [] => form.name(),
+            [kind, condition, name] if kind.is_keyword("feature") => {
+                return self.reader.holds(condition).then(|| self.dependency(name)).flatten();
+            }
+            [kind, name, ..] if kind.is_keyword("version") || kind.is_keyword("require") => {
+                name.name()
+            }
+            _ => None,
+        };
+        // What ASDF once took from a library, and has itself now.
+        name.filter(|name| *name != "asdf-package-system").map(str::to_lowercase)
+    }
+
+    /// The directory of the components of a system or module below `outer`.
+    fn directory(&self, options: &[Form], outer: &str) -> String {
+        match property(options, "pathname").and_then(path_of) {
+            Some(path) => join(outer, &path),
+            None => outer.to_owned(),
         }
     }
 
-    fn is_keyword(&self, name: &str) -> bool {
-        matches!(self, Form::Keyword(text) if text == name)
+    /// Adds what is below a system or module with these options.
+    fn components(&self, options: &[Form], directory: &str, system: &mut System) {
+        let directory = self.directory(options, directory);
+        for component in in_order(list_property(options, "components")) {
+            let [kind, name, options @ ..] = component.list() else { continue };
+            let (Some(kind), Some(name)) = (kind.name(), name.name()) else { continue };
+            if property(options, "if-feature").is_some_and(|when| !self.reader.holds(when)) {
+                continue;
+            }
+            if kind == "module" {
+                let own = property(options, "pathname").and_then(path_of).is_some();
+                let directory = if own { directory.clone() } else { join(&directory, name) };
+                self.components(options, &directory, system);
+                continue;
+            }
+            let path = property(options, "pathname").and_then(path_of);
+            let path = join(&directory, path.as_deref().unwrap_or(name));
+            match Kind::of(kind) {
+                Kind::Lisp => system.files.push(path),
+                Kind::Static => {}
+                Kind::Foreign => system.foreign.push((path, kind.to_owned())),
+            }
+        }
     }
 }
 
-/// The value after the keyword `name` in a property list.
-fn property<'a>(forms: &'a [Form], name: &str) -> Option<&'a Form> {
-    let at = forms.iter().position(|form| form.is_keyword(name))?;
-    forms.get(at + 1)
+/// What a component is, as far as that can be seen.
+enum Kind {
+    Lisp,
+    Static,
+    Foreign,
 }
 
-fn system(form: &Form) -> Option<System> {
-    let [Form::Name(operator), name, options @ ..] = form.list() else { return None };
-    if operator != "defsystem" {
-        return None;
+impl Kind {
+    /// By the name of the component's class; systems have classes of their own.
+    fn of(class: &str) -> Kind {
+        let has = |part: &str| class.contains(part);
+        let is_document = ["doc", "html", "txt", "css", "js", "javascript", "image"]
+            .iter()
+            .any(|kind| class.split('-').any(|part| part == *kind));
+        if has("grovel") || has("wrapper") || class.starts_with("c-") || has("-c-") || has("dso") {
+            Kind::Foreign
+        } else if has("static") || is_document || !(has("file") || class.starts_with("test")) {
+            Kind::Static
+        } else {
+            Kind::Lisp
+        }
     }
-    let mut files = Vec::new();
-    components(options, "", &mut files);
-    let dependencies = property(options, "depends-on").map(Form::list).unwrap_or_default();
-    Some(System {
-        name: name.name()?.to_lowercase(),
-        files,
-        dependencies: dependencies.iter().filter_map(dependency).collect(),
-    })
 }
 
-/// `"name"`, `(:version "name" …)`, `(:feature expression "name")`.
-fn dependency(form: &Form) -> Option<String> {
-    let name = match form.list() {
-        [] => form.name(),
-        [kind, condition, name] if kind.is_keyword("feature") => match holds(condition) {
-            true => return dependency(name),
-            false => None,
-        },
-        [kind, name, ..] if kind.is_keyword("version") || kind.is_keyword("require") => name.name(),
+/// Whether a feature is added somewhere in `form`.
+fn adds_feature(form: &Form) -> bool {
+    let parts = form.list();
+    let adds = matches!(form.operator(), Some("pushnew" | "push"))
+        && parts.last().and_then(Form::name) == Some("*features*");
+    adds || parts.iter().any(adds_feature)
+}
+
+/// The system that `(find-system "x")` within `form` is about.
+fn found_system(form: &Form) -> Option<String> {
+    match form.list() {
+        [_, name, ..] if form.operator() == Some("find-system") => {
+            name.name().map(str::to_lowercase)
+        }
+        parts => parts.iter().find_map(found_system),
+    }
+}
+
+/// The path that a string, or the names after `:relative`, stand for.
+fn path_of(form: &Form) -> Option<String> {
+    match &form.data {
+        Data::Text(path) => Some(path.clone()),
+        Data::List(parts) if parts.first().is_some_and(|part| part.is_keyword("relative")) => {
+            Some(parts[1..].iter().filter_map(Form::name).collect::<Vec<_>>().join("/"))
+        }
+        Data::List(parts) => parts.iter().find_map(|part| match part.data {
+            Data::List(_) => path_of(part),
+            _ => None,
+        }),
         _ => None,
-    };
-    name.map(str::to_lowercase)
-}
-
-/// Adds the files below a system or module with these options.
-fn components(options: &[Form], directory: &str, files: &mut Vec<String>) {
-    let directory = match property(options, "pathname") {
-        Some(Form::Name(path)) => join(directory, path),
-        _ => directory.to_owned(),
-    };
-    let all = property(options, "components").map(Form::list).unwrap_or_default();
-    for component in in_order(all) {
-        let [kind, name, options @ ..] = component.list() else { continue };
-        let Some(name) = name.name() else { continue };
-        if property(options, "if-feature").is_some_and(|condition| !holds(condition)) {
-            continue;
-        }
-        if kind.is_keyword("module") {
-            let own = property(options, "pathname").is_some();
-            let directory = if own { directory.clone() } else { join(&directory, name) };
-            components(options, &directory, files);
-        } else if matches!(kind, Form::Keyword(kind) if is_lisp_file(kind)) {
-            let path = match property(options, "pathname") {
-                Some(Form::Name(path)) => path.trim_end_matches(".lisp"),
-                _ => name,
-            };
-            files.push(join(&directory, path));
-        }
     }
-}
-
-/// Whether components of this kind are files of Lisp: `file`, `cl-source-file`, and classes that a
-/// system defines for its own.
-fn is_lisp_file(kind: &str) -> bool {
-    kind.ends_with("file") && !["static-file", "doc-file", "html-file"].contains(&kind)
 }
 
 /// The components, each after those of its siblings that it depends on.
@@ -158,8 +313,7 @@ fn in_order(components: &[Form]) -> Vec<&Form> {
     while !left.is_empty() {
         let names: Vec<_> = left.iter().filter_map(|form| name(form)).collect();
         let waits = |form: &Form| {
-            let needed = property(form.list(), "depends-on").map(Form::list).unwrap_or_default();
-            let mut needed = needed.iter().filter_map(Form::name);
+            let mut needed = list_property(form.list(), "depends-on").iter().filter_map(Form::name);
             needed.any(|needed| {
                 names.iter().any(|left| left == needed) && name(form).as_deref() != Some(needed)
             })
@@ -171,159 +325,19 @@ fn in_order(components: &[Form]) -> Vec<&Form> {
     ordered
 }
 
-fn join(directory: &str, path: &str) -> String {
-    let path = path.trim_end_matches('/');
-    match (directory, path) {
-        (_, "") => directory.to_owned(),
-        ("", _) => path.to_owned(),
-        _ => format!("{directory}/{path}"),
-    }
-}
-
-/// Whether a feature expression is true.
-fn holds(expression: &Form) -> bool {
-    match expression.list() {
-        [] => expression.name().is_some_and(|name| FEATURES.contains(&name)),
-        [operator, rest @ ..] => match operator.name() {
-            Some("and") => rest.iter().all(holds),
-            Some("or") => rest.iter().any(holds),
-            Some("not") => !rest.iter().any(holds),
-            _ => false,
-        },
-    }
-}
-
-/// Reads forms as Lisp does, as far as system definitions need it.
-struct Reader<'a> {
-    rest: &'a str,
-    depth: usize,
-}
-
-impl Reader<'_> {
-    /// The next form; `None` at the end of the list or of the text.
-    fn form(&mut self) -> Option<Form> {
-        loop {
-            self.skip_blanks();
-            let first = self.rest.chars().next()?;
-            let after = &self.rest[first.len_utf8()..];
-            match first {
-                ')' => return None,
-                '(' => {
-                    self.rest = after;
-                    return Some(self.list());
-                }
-                '"' => {
-                    self.rest = after;
-                    return Some(Form::Name(self.until('"')));
-                }
-                '\'' | '`' | ',' | '@' => self.rest = after,
-                '#' => {
-                    if let Some(form) = self.dispatch(after) {
-                        return Some(form);
-                    }
-                }
-                _ => return Some(self.atom()),
+/// The path `path` below `directory`, without `.` and with `..` only at its beginning.
+pub fn join(directory: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
             }
+            part => parts.push(part),
         }
     }
-
-    fn list(&mut self) -> Form {
-        self.depth += 1;
-        let mut forms = Vec::new();
-        if self.depth > DEPTH_LIMIT {
-            self.rest = "";
-        }
-        while let Some(form) = self.form() {
-            forms.push(form);
-        }
-        self.rest = self.rest.strip_prefix(')').unwrap_or(self.rest);
-        self.depth -= 1;
-        Form::List(forms)
-    }
-
-    /// What follows `#`; `None` if that is no form.
-    fn dispatch(&mut self, after: &str) -> Option<Form> {
-        // The text is at `#` yet, whose length is one.
-        let skip = |reader: &mut Self, length: usize| reader.rest = &reader.rest[1 + length..];
-        match after.chars().next() {
-            Some('|') => {
-                let end = after.find("|#").map_or(after.len(), |end| end + 2);
-                skip(self, end);
-                None
-            }
-            Some(sign @ ('+' | '-')) => {
-                skip(self, 1);
-                let condition = self.form()?;
-                let form = self.form()?;
-                (holds(&condition) == (sign == '+')).then_some(form)
-            }
-            Some('.') => {
-                skip(self, 1);
-                self.form();
-                Some(Form::Other)
-            }
-            Some('\\') => {
-                skip(self, 1);
-                let length = self.rest.chars().next().map_or(0, char::len_utf8);
-                self.rest = &self.rest[length..];
-                self.atom();
-                Some(Form::Other)
-            }
-            Some('p' | 'P') => {
-                skip(self, 1);
-                self.form()
-            }
-            // `#:name`, `#'name`.
-            Some(':' | '\'') => {
-                skip(self, 1);
-                Some(self.atom())
-            }
-            _ => {
-                skip(self, 0);
-                None
-            }
-        }
-    }
-
-    fn atom(&mut self) -> Form {
-        let is_end = |c: char| c.is_whitespace() || "()\"';`,".contains(c);
-        let end = self.rest.find(is_end).unwrap_or(self.rest.len());
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        let text = text.replace('|', "").to_lowercase();
-        match text.strip_prefix(':') {
-            Some(name) => Form::Keyword(name.to_owned()),
-            None => Form::Name(text.rsplit(':').next().unwrap_or_default().to_owned()),
-        }
-    }
-
-    /// The text before the next `end`, which a backslash may hide.
-    fn until(&mut self, end: char) -> String {
-        let mut text = String::new();
-        let mut characters = self.rest.char_indices();
-        while let Some((at, c)) = characters.next() {
-            if c == end {
-                self.rest = &self.rest[at + c.len_utf8()..];
-                return text;
-            }
-            text.push(match c {
-                '\\' => characters.next().map_or('\\', |(_, c)| c),
-                _ => c,
-            });
-        }
-        self.rest = "";
-        text
-    }
-
-    fn skip_blanks(&mut self) {
-        loop {
-            self.rest = self.rest.trim_start();
-            if !self.rest.starts_with(';') {
-                return;
-            }
-            self.rest = self.rest.find('\n').map_or("", |end| &self.rest[end..]);
-        }
-    }
+    parts.join("/")
 }
 
 #[cfg(test)]
@@ -331,7 +345,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> System {
-        let mut systems = systems(text);
+        let mut systems = definitions(text).systems;
         assert_eq!(systems.len(), 1, "{systems:?}");
         systems.remove(0)
     }
@@ -346,6 +360,7 @@ mod tests {
   :version "1.0" :long-description "with \"quotes\" and (brackets"
   :depends-on (:alexandria #+sbcl "sb-posix" #-sbcl "osicat" (:version "babel" "1")
                (:feature :ccl "other") (:feature (:and :sbcl (:not :win32)) "bordeaux-threads"))
+  :defsystem-depends-on ("trivial-features" :alexandria)
   :pathname "code/"
   :components ((:file "main" :depends-on ("package" "util"))
                (:static-file "README")
@@ -359,8 +374,37 @@ mod tests {
         assert_eq!(system.name, "my-system");
         let files = ["code/package", "code/util/a", "code/util/c", "code/main", "code/e"];
         assert_eq!(system.files, files);
-        let needed = ["alexandria", "sb-posix", "babel", "bordeaux-threads"];
+        let needed = ["trivial-features", "alexandria", "sb-posix", "babel", "bordeaux-threads"];
         assert_eq!(system.dependencies, needed);
+    }
+
+    #[test]
+    fn classes_of_components_say_what_these_are() {
+        let system = one(r#"
+(defsystem x
+  :default-component-class my-file
+  :components ((:cl-source-file.cl "a") (my-source-file b :pathname #p"other/c")
+               (:cffi-grovel-file "g") (:c-source-file "h") (:html-file "i")
+               (:module "m" :pathname (:relative "n" "o")
+                :components ((:file "p") (:file "q" :pathname "../r.lisp")))))"#);
+        assert_eq!(system.files, ["a", "other/c", "n/o/p", "n/r.lisp"]);
+        let foreign = [("g", "cffi-grovel-file"), ("h", "c-source-file")];
+        assert_eq!(system.foreign, foreign.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
+    }
+
+    #[test]
+    fn a_definition_may_add_features_and_be_within_other_forms() {
+        let found = definitions(
+            "#+sbcl (pushnew :special *features*)
+             (eval-when (:load-toplevel) (register-system-packages :c2 '(:c2mop)))
+             (progn (defsystem x :class :package-inferred-system :pathname \"src\"
+                      :components (#+special (:file \"a\")) :entry-point \"x:main\"))",
+        );
+        assert_eq!(found.packages, [("c2mop".to_owned(), "c2".to_owned())]);
+        let [system] = &found.systems[..] else { panic!("{found:?}") };
+        assert_eq!(system.files, ["src/a"]);
+        assert_eq!(system.inferred.as_deref(), Some("src"));
+        assert_eq!(system.entry_point.as_deref(), Some("x:main"));
     }
 
     #[test]
@@ -369,8 +413,18 @@ mod tests {
                           ((:file \"a\" :depends-on (\"b\")) (:file \"b\" :depends-on (\"a\"))))");
         assert_eq!(system.files, ["a", "b"]);
         for text in ["", "(", ")", "\"", "#", "#+", "(defsystem", "(defsystem)", "#|", "'", "#\\"] {
-            assert_eq!(systems(text), [], "{text}");
+            assert_eq!(definitions(text), Definitions::default(), "{text}");
         }
-        assert_eq!(systems(&"(".repeat(100_000)), []);
+        assert_eq!(definitions(&"(".repeat(100_000)), Definitions::default());
+    }
+
+    #[test]
+    fn what_a_method_runs_belongs_to_its_system() {
+        let found = definitions(
+            "(defsystem \"x\")
+             (defmethod asdf:perform :after ((o asdf:test-op) (c (eql (find-system 'x))))
+               (funcall (intern \"RUN\" :x-test)))",
+        );
+        assert_eq!(found.systems[0].test.expression(), Some("(x-test::run)".to_owned()));
     }
 }

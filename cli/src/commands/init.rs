@@ -5,11 +5,11 @@
 //! and repositories of the systems that they need.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::build_file_draft::{Draft, repository_of};
+use crate::build_file_draft::{Draft, Sources, repository_of};
 use crate::command_error::CommandError;
-use crate::external_systems::Repositories;
+use crate::external_systems::{Repositories, Search, build_file_of};
 use crate::workspace_root::WORKSPACE_FILES;
 
 const GREETING: &str = r#"(defpackage :greeting
@@ -65,41 +65,52 @@ lisp_test(
 
 const IGNORED: [&str; 3] = ["/rbz-out", "/rbz-bin", "/rbz-testlogs"];
 
-/// Makes a workspace of `directory`; systems that it needs are looked for in `places`. Yields what
-/// is to be said about it.
-pub fn run(directory: &Path, places: &[PathBuf]) -> Result<String, CommandError> {
+/// Makes a workspace of `directory`. Yields what is to be said about it.
+pub fn run(directory: &Path, search: &Search) -> Result<String, CommandError> {
     let mut report = String::new();
     let name = workspace_name(directory);
     let has = |names: &[&str]| names.iter().any(|name| directory.join(name).exists());
     let (mut advice, mut repositories) = (String::new(), Repositories::default());
+    let mut gaps = Vec::new();
     let mut next = "rbz test //...";
     if has(&["BUILD", "BUILD.bazel"]) {
         report += "kept    BUILD\n";
     } else {
         let read = |error| cannot("read", directory, error);
-        match Draft::of(directory, &name).map_err(read)? {
-            None => {
+        let sources = Sources::of(directory, search.lisp.as_deref()).map_err(read)?;
+        repositories = Repositories::of(&sources.elsewhere(), search).map_err(read)?;
+        match &sources {
+            Sources::Nothing => {
                 create(directory, "BUILD", EXAMPLE_BUILD, &mut report)?;
                 create(directory, "greeting.lisp", GREETING, &mut report)?;
                 create(directory, "hello.lisp", HELLO, &mut report)?;
                 create(directory, "greeting_test.lisp", GREETING_TEST, &mut report)?;
                 next = "rbz test //... && rbz run //:hello";
             }
-            Some(draft) => {
-                create(directory, "BUILD", &draft.text, &mut report)?;
-                repositories = Repositories::of(&draft.elsewhere, places).map_err(read)?;
-                advice += match draft.of_systems {
-                    true => {
-                        "\nBUILD says what the system definition says: check `srcs` and `deps`.\n"
-                    }
-                    false => "\nThe sources are compiled in the order of `srcs`: check it.\n",
-                };
+            Sources::Files(files) => {
+                create(directory, "BUILD", &Draft::of_files(&name, files).text, &mut report)?;
+                advice += "\nThe sources are compiled in the order of `srcs`: check it.\n";
                 next = "rbz build -k //...";
+            }
+            Sources::Systems(systems, absent) => {
+                let draft = Draft::of_project(systems, &(&repositories.missing | absent));
+                create(directory, "BUILD", &draft.text, &mut report)?;
+                advice +=
+                    "\nBUILD says what the system definition says: check `srcs` and `deps`.\n";
+                if draft.text.contains("lisp_test(") {
+                    next = "rbz test -k //...";
+                } else {
+                    next = "rbz build -k //...";
+                }
+                gaps = draft.gaps;
+                gaps.extend(absent.iter().map(|name| {
+                    format!("`{name}` was left out, since none of its files are there.")
+                }));
             }
         }
     }
     for (name, text) in &repositories.build_files {
-        create(directory, &format!("third_party/{name}.BUILD"), text, &mut report)?;
+        create(directory, &build_file_of(name), text, &mut report)?;
     }
     if !repositories.found.is_empty() && !has(&["third_party/BUILD", "third_party/BUILD.bazel"]) {
         create(directory, "third_party/BUILD", "", &mut report)?;
@@ -115,6 +126,9 @@ pub fn run(directory: &Path, places: &[PathBuf]) -> Result<String, CommandError>
         create(directory, "WORKSPACE", &text, &mut report)?;
     }
     ignore_outputs(directory, &mut report)?;
+    for gap in gaps.iter().chain(&repositories.gaps) {
+        advice += &format!("\n{gap}\n");
+    }
     advice += &about_missing(&repositories);
     Ok(format!("{report}{advice}\nNext: {next}\n"))
 }
@@ -214,7 +228,7 @@ mod tests {
     #[test]
     fn an_empty_directory_gets_a_program_with_a_test() {
         let (_outer, path) = directory();
-        insta::assert_snapshot!(run(&path, &[]).expect("a workspace"), @r#"
+        insta::assert_snapshot!(run(&path, &Search::default()).expect("a workspace"), @r#"
         created BUILD
         created greeting.lisp
         created hello.lisp
@@ -232,8 +246,8 @@ mod tests {
         let (_outer, path) = directory();
         std::fs::write(path.join("BUILD"), "# mine\n").expect("a file");
         std::fs::write(path.join(".gitignore"), "*.fasl\nrbz-out").expect("a file");
-        run(&path, &[]).expect("a workspace");
-        run(&path, &[]).expect("a workspace");
+        run(&path, &Search::default()).expect("a workspace");
+        run(&path, &Search::default()).expect("a workspace");
         assert_eq!(read(&path, "BUILD"), "# mine\n");
         assert_eq!(read(&path, ".gitignore"), "*.fasl\nrbz-out\n/rbz-bin\n/rbz-testlogs\n");
         assert!(!path.join("hello.lisp").exists());
@@ -244,7 +258,7 @@ mod tests {
         let (_outer, path) = directory();
         std::fs::create_dir(path.join("src")).expect("a directory");
         std::fs::write(path.join("src/mine.lisp"), "").expect("a file");
-        insta::assert_snapshot!(run(&path, &[]).expect("a workspace"), @r#"
+        insta::assert_snapshot!(run(&path, &Search::default()).expect("a workspace"), @r#"
         created BUILD
         created WORKSPACE
         created .gitignore

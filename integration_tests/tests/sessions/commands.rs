@@ -101,6 +101,98 @@ fn init_finds_the_systems_that_a_project_needs() {
     ws.rbz("build //:mine_docs").exit_code(1).run().stderr_has("there is no repository `@nowhere`");
 }
 
+/// A project as ASDF allows it: files found by packages, tests that are looked up by name, definitions
+/// for the compiler alone, data that are read while compiling, questions to ASDF.
+#[test]
+fn init_reads_what_asdf_would_do() {
+    let ws = workspace()
+        .file(
+            "shapes.asd",
+            r#"
+(defpackage :shapes-system (:use :cl :asdf) (:export #:*depth*))
+(defsystem "shapes"
+  :class :package-inferred-system :pathname "src"
+  :version (:read-file-form "version.sexp")
+  :depends-on ("shapes/all")
+  :in-order-to ((test-op (test-op "shapes/tests"))))
+(defsystem "shapes/tests"
+  :class :package-inferred-system
+  :depends-on ("shapes/checks" "nowhere-to-be-found-not-needed")
+  :perform (test-op (o c) (symbol-call :shapes/checks '#:run)))
+(defsystem "plain" :components ((:file "plain") (:file "later" :depends-on ("plain")))
+  :perform (test-op (o c)
+             (or (funcall (intern (string '#:ok) (find-package '#:plain)))
+                 (error "no"))))
+(defsystem "program" :depends-on ("shapes") :entry-point "shapes/all:main")
+"#,
+        )
+        .file("version.sexp", "\"1.5\"\n")
+        .file(
+            "src/all.lisp",
+            "(uiop:define-package :shapes/all (:use :cl) (:use-reexport :shapes/area) (:export #:main))
+(in-package :shapes/all)
+(defvar shapes-system:*depth* 1)
+(defparameter *version* #.(asdf:component-version (asdf:find-system \"shapes\")))
+(defun main () (format t \"~a ~a~%\" (area 2) *version*))
+",
+        )
+        .file(
+            "src/area.lisp",
+            "(defpackage :shapes/area (:use :cl) (:export #:area))
+(in-package :shapes/area)
+(defun area (side) (* side #.(with-open-file (in \"factor.txt\") (read in)) side))
+",
+        )
+        .file("factor.txt", "10\n")
+        .file("src/checks.lisp", "(defpackage :shapes/checks (:use :cl :shapes/area))\n")
+        .file(
+            "plain.lisp",
+            "(defpackage :plain (:use :cl)) (in-package :plain)
+(eval-when (:compile-toplevel)
+  (defconstant +size+ 3))
+(defun ok () (= #.+size+ 3))
+",
+        )
+        .file("later.lisp", "(in-package :plain) (defun later () (ok))\n")
+        .build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run().stdout_has(
+        "`shapes_tests` needs `nowhere-to-be-found-not-needed`: it has the tag `manual`",
+    );
+    ws.rbz("test //...").run().stdout_has("//:plain_test").stdout_has("PASSED");
+    assert_eq!(ws.rbz("run //:program").run().stdout(), "40 1.5\n");
+}
+
+/// What only loading the definition tells, the Lisp is asked for.
+#[test]
+fn init_asks_the_lisp_for_systems_that_are_computed() {
+    let ws = workspace()
+        .file(
+            "many.asd",
+            "(defmacro parts (&rest names)
+  `(progn ,@(loop for name in names
+                  collect `(defsystem ,(format nil \"many/~a\" name)
+                             :components ((:file ,name))))))
+(parts \"a\" \"b\")
+(when (> char-code-limit 1000) (pushnew :wide *features*))
+(defsystem \"many\" :depends-on (\"many/a\" \"many/b\")
+  :components (#+wide (:file \"c\") #-wide (:file \"d\")))
+",
+        )
+        .file("a.lisp", "(defun a () 1)\n")
+        .file("b.lisp", "(defun b () 2)\n")
+        .file("c.lisp", "#-wide (error \"narrow\")\n(defun c () (+ (a) (b)))\n")
+        .build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run();
+    ws.write(
+        "BUILD",
+        &(ws.read("BUILD")
+            + "lisp_test(name = \"t\", expression = \"(= 3 (c))\", deps = [\":many\"])\n"),
+    );
+    ws.rbz("test //...").run().stdout_has("PASSED");
+}
+
 #[test]
 fn info_shows_where_things_are() {
     let ws = workspace().build();

@@ -1,5 +1,7 @@
 """Finding the C compiler: on PATH and by CC, or where WORKSPACE says; and what belongs to it."""
 
+load("//core:programs.bzl", "add_program", "install_hint", "named_in_workspace", "not_found", "searched_path")
+
 _COMPILERS = ["gcc", "cc", "clang"]
 
 # Programs that stand in front of a compiler: the compiler itself is wanted.
@@ -115,13 +117,13 @@ def _find_compiler(ctx):
     """The compiler, and where it was looked for."""
     if ctx.attr.path:
         names = [ctx.attr.path]
-        looked = "path = \"%s\" in WORKSPACE" % ctx.attr.path
+        looked = named_in_workspace(ctx)[1]
     elif ctx.os.environ.get("CC"):
         names = [ctx.os.environ["CC"]]
         looked = "CC (%s)" % names[0]
     else:
         names = _COMPILERS
-        looked = "PATH (%s) for %s" % (ctx.os.environ.get("PATH", ""), ", ".join(names))
+        looked = "%s for %s" % (searched_path(ctx), ", ".join(names))
     for name in names:
         for path in _search(ctx, name):
             if path.realpath.basename not in _WRAPPERS:
@@ -169,13 +171,6 @@ def _find_program(ctx, compiler, name):
         return _clean(path) if ctx.path(path).exists else None
     found = ctx.which(name)
     return str(found) if found else None
-
-def _add_program(ctx, files, path):
-    """Adds a program, at the path by which it is called and at its own, and its libraries."""
-    files[path] = None
-    files[str(ctx.path(path).realpath)] = None
-    for library in ctx.dynamic_libraries(path):
-        files[str(library)] = None
 
 def _include_directories(ctx, compiler, language):
     """Where the compiler looks for headers; empty if it does not know the language."""
@@ -300,6 +295,9 @@ system_files(
 )
 """.format(name = repr(name), srcs = _list(sorted(srcs)), trees = _list(trees))
 
+def _no_library(compiler, name):
+    return "%s finds neither lib%s.so nor lib%s.a\nhint: on Debian, a package whose name ends with -dev has them" % (compiler, name, name)
+
 def _missing(ctx, message):
     ctx.file("BUILD.bazel", """\
 load("@rbz//cc:toolchain.bzl", "missing_cc_toolchain")
@@ -321,7 +319,13 @@ missing_cc_toolchain(
 def _cc_configure_impl(ctx):
     found, looked = _find_compiler(ctx)
     if not found:
-        _missing(ctx, "no C compiler was found; looked at: %s. Install one (on Debian: apt-get install gcc), or name it in WORKSPACE: load(\"@rbz//cc:configure.bzl\", \"cc_configure\"), cc_configure(name = \"cc\", path = \"/where/it/is/bin/gcc\")" % looked)
+        _missing(ctx, not_found(
+            "C compiler",
+            looked,
+            "gcc",
+            "cc_configure(name = \"cc\", path = \"/where/it/is/bin/gcc\")",
+            "@rbz//cc:configure.bzl",
+        ))
         return
     compiler = found.realpath
     version = ctx.execute([str(compiler), "--version"])
@@ -331,21 +335,21 @@ def _cc_configure_impl(ctx):
     kind = "clang" if "clang" in version.stdout else "gcc"
 
     programs = {}
-    _add_program(ctx, programs, str(compiler))
+    add_program(ctx, programs, str(compiler))
     parts = {}
     for name in _PARTS + _BINARY_TOOLS:
         path = _find_program(ctx, compiler, name)
         if path:
             parts[name] = path
-            _add_program(ctx, programs, path)
+            add_program(ctx, programs, path)
     for name in ["ar", "as"] if kind == "gcc" else ["ar"]:
         if name not in parts:
-            _missing(ctx, "%s has no `%s`: install the binutils (on Debian: apt-get install binutils)" % (compiler, name))
+            _missing(ctx, "%s has no `%s`\n%s" % (compiler, name, install_hint("binutils")))
             return
     directories = _library_directories(ctx, compiler)
     plugin = _find_file(ctx, directories, "liblto_plugin.so")
     if plugin:
-        _add_program(ctx, programs, plugin)
+        add_program(ctx, programs, plugin)
 
     includes = _include_directories(ctx, compiler, "c")
     cxx = _include_directories(ctx, compiler, "c++") if kind == "clang" or "cc1plus" in parts else []
@@ -356,18 +360,18 @@ def _cc_configure_impl(ctx):
         path = ctx.which("ld." + linker)
         if path:
             files = {}
-            _add_program(ctx, files, str(path))
+            add_program(ctx, files, str(path))
             linkers[linker] = files
     plain = _find_program(ctx, compiler, "ld")
     if plain:
         # What the compiler takes when it is not told.
-        _add_program(ctx, programs, plain)
+        add_program(ctx, programs, plain)
     chosen = ctx.attr.linker or ("bfd" if "bfd" in linkers else "")
     if chosen and chosen not in linkers:
         _missing(ctx, "linker = \"%s\" in WORKSPACE: there is no `ld.%s` on PATH" % (chosen, chosen))
         return
     if not chosen and not plain:
-        _missing(ctx, "%s has no linker: install the binutils (on Debian: apt-get install binutils)" % compiler)
+        _missing(ctx, "%s has no linker\n%s" % (compiler, install_hint("binutils")))
         return
 
     start_files = {}
@@ -376,7 +380,7 @@ def _cc_configure_impl(ctx):
         if path:
             start_files[path] = None
     if not any([path.endswith("/crt1.o") for path in start_files]):
-        _missing(ctx, "%s finds no crt1.o: install the C library's own files (on Debian: apt-get install libc6-dev)" % compiler)
+        _missing(ctx, "%s finds no crt1.o, which belongs to the C library\n%s" % (compiler, install_hint("libc6-dev")))
         return
     readelf = _find_program(ctx, compiler, "readelf") or "readelf"
     link = dict(start_files)
@@ -398,13 +402,13 @@ package(default_visibility = ["//visibility:public"])
         link_files, run_files = _library_files(ctx, directories, readelf, name)
         if not link_files:
             if name in ctx.attr.libraries:
-                fail("libraries: %s finds neither lib%s.so nor lib%s.a: on Debian, a package whose name ends with -dev has them" % (compiler, name, name))
+                fail("libraries: " + _no_library(compiler, name))
             text.append("""
 missing_cc_toolchain(
     name = {name},
     message = {message},
 )
-""".format(name = repr(name), message = repr("%s finds neither lib%s.so nor lib%s.a: on Debian, a package whose name ends with -dev has them" % (compiler, name, name))))
+""".format(name = repr(name), message = repr(_no_library(compiler, name))))
             continue
         libraries[name] = ":" + name
         text.append(_system_files(name + "_headers", [], _library_headers(ctx, name)))

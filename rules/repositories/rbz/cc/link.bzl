@@ -101,7 +101,7 @@ def system_libraries(toolchain, flags):
             link_files.append(info.link_files)
             runtime_files.append(info.runtime_files)
         elif not elsewhere and name not in toolchain.base_libraries and not name.startswith(":"):
-            fail("`%s`: the C toolchain has no library `%s`; if the machine has it, say so in WORKSPACE: load(\"@rbz//cc:configure.bzl\", \"cc_configure\"), cc_configure(name = \"cc\", libraries = [\"%s\"])" % (flag, name, name))
+            fail("`%s`: the C toolchain has no library `%s`\nhint: if the machine has it, say so in WORKSPACE: `cc_configure(name = \"cc\", libraries = [\"%s\"])`, which is loaded from `@rbz//cc:configure.bzl`" % (flag, name, name))
     return struct(
         headers = depset(transitive = headers),
         link_files = depset(transitive = link_files),

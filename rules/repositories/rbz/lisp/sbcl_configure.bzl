@@ -1,5 +1,7 @@
 """Finding SBCL: on PATH and by SBCL_HOME, or where WORKSPACE says."""
 
+load("//core:programs.bzl", "add_program", "install_hint", "named_in_workspace", "not_found", "searched_path")
+
 _OLDEST = [2, 2, 0]
 
 # Versions whose cores `rbz tool elf` knows.
@@ -42,9 +44,9 @@ def _is_file(ctx, path):
 def _find_program(ctx):
     """The program, and where it was looked for."""
     if ctx.attr.path:
-        path = ctx.path(ctx.attr.path)
-        return (path if path.exists else None), ["path = \"%s\" in WORKSPACE" % ctx.attr.path]
-    looked = ["PATH (%s)" % ctx.os.environ.get("PATH", "")]
+        path, place = named_in_workspace(ctx)
+        return path, [place]
+    looked = [searched_path(ctx)]
     home = ctx.os.environ.get("SBCL_HOME", "")
     if home:
         # An SBCL in its own tree: PREFIX/lib/sbcl beside PREFIX/bin/sbcl.
@@ -129,11 +131,13 @@ def _list(items):
 def _sbcl_configure_impl(ctx):
     program, looked = _find_program(ctx)
     if not program:
-        _missing(ctx, "\n".join([
-            "no SBCL was found; looked at: %s" % "; ".join(looked),
-            "hint: install one, on Debian with `apt-get install sbcl`",
-            "hint: or name it in WORKSPACE: `sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")`, which is loaded from `@rbz//lisp:sbcl_configure.bzl`",
-        ]))
+        _missing(ctx, not_found(
+            "SBCL",
+            "; ".join(looked),
+            "sbcl",
+            "sbcl_configure(name = \"lisp\", path = \"/where/it/is/bin/sbcl\")",
+            "@rbz//lisp:sbcl_configure.bzl",
+        ))
         return
     home, looked = _find_home(ctx, program)
     if not home:
@@ -148,13 +152,18 @@ def _sbcl_configure_impl(ctx):
         _missing(ctx, "%s --version failed: %s" % (program, result.stderr.strip()))
         return
     if _numbers(version) < _OLDEST:
-        _missing(ctx, "%s is SBCL %s, which is too old: %s or newer is needed" % (program, version, ".".join([str(n) for n in _OLDEST])))
+        _missing(ctx, "\n".join([
+            "%s is SBCL %s, which is too old: %s or newer is needed" % (program, version, ".".join([str(n) for n in _OLDEST])),
+            install_hint("sbcl"),
+        ]))
         return
 
     launcher = ctx.which("setarch")
     contrib = home + "/contrib"
     libraries = [str(path) for path in ctx.dynamic_libraries(str(program))]
-    launcher_libraries = [str(path) for path in ctx.dynamic_libraries(str(launcher))] if launcher else []
+    launcher_files = {}
+    if launcher:
+        add_program(ctx, launcher_files, str(launcher))
     modules = [
         module
         for module in sorted(_MODULES)
@@ -227,7 +236,7 @@ lisp_toolchain(
         core = _list([home + "/sbcl.core"]),
         core_path = repr(home + "/sbcl.core"),
         home = repr(home),
-        launcher = _list(([str(launcher)] if launcher else []) + launcher_libraries),
+        launcher = _list(launcher_files.keys()),
         launcher_path = repr(str(launcher) if launcher else ""),
         contrib = _list([contrib] if _is_file(ctx, contrib) else []),
         version = repr(version),

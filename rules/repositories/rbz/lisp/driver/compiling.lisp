@@ -299,6 +299,8 @@ verdict it is not our concern."
        "the file that defines it must come before this one in srcs, or its target be in deps"))
     (sb-int:stream-decoding-error
      "encoding = \"latin-1\" (or another) of the target says how its files are written")
+    ((satisfies asdf-condition-p) *asdf-hint*)
+    ((satisfies foreign-library-condition-p) *foreign-library-hint*)
     (undefined-function
      "if it is defined in this target: load = \"image\" loads each compiled file before the next one compiles")))
 

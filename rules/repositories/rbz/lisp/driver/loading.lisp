@@ -61,7 +61,15 @@
 (defun load-file (path way)
   "Load the file at the native PATH, a source or a FASL."
   (let ((*package* (find-package "COMMON-LISP-USER"))
-        (*readtable* *readtable*))
+        (*readtable* *readtable*)
+        ;; `error` also takes conditions that no handler of errors sees.
+        (sb-ext:*invoke-debugger-hook*
+          (if *interactive*
+              sb-ext:*invoke-debugger-hook*
+              (lambda (condition hook)
+                (declare (ignore hook))
+                (report-load-error path way condition)
+                (error 'load-failed :step path :cause condition)))))
     (block nil
       (handler-bind
           ((sb-ext:defconstant-uneql #'keep-equal-constant)
@@ -103,10 +111,10 @@
                              :position (or (failure-position condition source) form)
                              :form-start form
                              :condition-type (type-text (innermost condition))
-                             :hint (load-hint way condition)))
+                             :hint (load-hint path way condition)))
          source)
         (print-failure path (format nil "while loading: ~a" text)
-                       :condition condition :hint (load-hint way condition)))))
+                       :condition condition :hint (load-hint path way condition)))))
 
 (defun reader-failure-p (condition)
   "True of an error in the text of a file, as against one of the code in it."
@@ -124,13 +132,44 @@
   (ignore-errors
    (last-form-before source (position-at-octet source (file-position *loaded-stream*)))))
 
-(defun load-hint (way condition)
-  "What may help against CONDITION."
-  (cond ((and (eq way :source)
-              (typep condition '(or undefined-function unbound-variable type-error control-error)))
-         "code that runs while it is loaded, or needs what only compilation defines, cannot be loaded as source: load = \"fasl\" in its target loads the compiled file instead")
+(defparameter *asdf-hint*
+  "ASDF knows no system in a build: what it would load belongs into deps; what asks it for the system finds one after (asdf:defsystem \"name\" :version \"1\"), in a file before"
+  "What to do about code that asks ASDF for systems.")
+
+(defun asdf-condition-p (condition)
+  "True of an error by which ASDF says that it knows no such system."
+  (let ((package (symbol-package (type-of condition))))
+    (and package (eql 0 (search "ASDF/" (package-name package))))))
+
+(defun owner-text (path)
+  "Which target has the source at PATH, in words."
+  (let* ((external (eql 0 (search "external/" path)))
+         (repository (and external (subseq path 9 (or (position #\/ path :start 9) (length path))))))
+    (format nil "the target that has ~a in its srcs~@[, in the repository @~a~]"
+            (subseq path (1+ (or (position #\/ path :from-end t) -1))) repository)))
+
+(defparameter *foreign-library-hint*
+  "name the C library that the code opens: cdeps = [\"@cc//:NAME\"] with cdeps_at_compile = True in its target; in docs/rules.md: C from Lisp"
+  "What to do about code that cannot open a shared object.")
+
+(defun foreign-library-condition-p (condition)
+  "True of an error by which CFFI or the Lisp itself says that it cannot open a shared object."
+  (or (string= (symbol-name (type-of condition)) "LOAD-FOREIGN-LIBRARY-ERROR")
+      (search "Error opening shared object" (princ-to-string condition))))
+
+(defun load-hint (path way condition &aux (condition (innermost condition)))
+  "What may help against CONDITION, which was signalled while the file at PATH was loaded."
+  (cond ((asdf-condition-p condition) *asdf-hint*)
+        ((foreign-library-condition-p condition) *foreign-library-hint*)
         ((typep condition 'sb-ext:package-lock-violation)
          "the package is locked: write the definition in a package of its own, or unlock it")
+        ((typep condition 'package-error)
+         (unless (find-package (package-error-package condition))
+           "the file that defines it must come before this one in srcs, or its target be in deps"))
+        ((and (eq way :source)
+              (typep condition '(or undefined-function unbound-variable type-error control-error)))
+         (format nil "this code runs while it is loaded, or needs what only compilation defines: load = \"fasl\" in ~a loads it compiled"
+                 (owner-text path)))
         ((typep condition 'sb-ext:defconstant-uneql)
          "a constant keeps its first value: define it once, or with a value that is `equalp` to the first")
         ((typep condition 'storage-condition) (exhaustion-hint condition))))

@@ -29,7 +29,10 @@ finalizers.")
   "End the program: with success if FORM is true, else with failure, and say so."
   (let ((true (eval form)))
     (unless true
-      (format *error-output* "the expression is false: ~s~%" form)
+      (format *error-output* "the expression is false: ~s~@
+                              hint: if its value does not say whether the tests passed, and they ~
+                              signal an error when they fail: (progn … t)~%"
+              form)
       (finish-output *error-output*))
     (sb-ext:exit :code (if true 0 1))))
 
