@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use rbz_integration_tests::projects::{build_file, one_file};
+use rbz_integration_tests::workspace;
 use rbz_integration_tests::workspace::WorkspaceBuilder;
 
 /// The messages of a build of `//:lib` that fails.
@@ -233,4 +234,72 @@ fn errors_of_several_files_are_all_shown_with_k() {
     .build();
     let outcome = ws.rbz("build -k //:lib").exit_code(1).run();
     outcome.stderr_has("a.lisp:1").stderr_has("b.lisp:1");
+}
+
+/// What stands in the way of those who begin: one workspace, a mistake in each target.
+#[test]
+fn what_beginners_forget_is_said_with_what_to_write() {
+    let mistakes = [
+        (
+            "lisp_library",
+            "contrib",
+            "(defun f () (sb-posix:getpid))",
+            "",
+            "deps = [\"@lisp//:sb-posix\"] brings it",
+        ),
+        (
+            "lisp_library",
+            "asdf",
+            "(asdf:load-system :x)",
+            "",
+            "deps = [\"@lisp//:asdf\"] brings it",
+        ),
+        (
+            "lisp_library",
+            "system",
+            "(eval-when (:compile-toplevel) (asdf:load-system :gone))",
+            "deps = [\"@lisp//:asdf\"]",
+            "ASDF knows no system in a build",
+        ),
+        ("lisp_library", "quicklisp", "(ql:quickload :x)", "", "Quicklisp is not there in a build"),
+        ("lisp_library", "mark", "\u{feff}(defun f () 1)", "", "it begins with a byte order mark"),
+        (
+            "lisp_library",
+            "conflict",
+            "(defpackage a (:export #:x)) (defpackage b (:export #:x)) (defpackage c (:use a b))",
+            "",
+            "(:shadowing-import-from package symbol)",
+        ),
+        (
+            "lisp_library",
+            "inner",
+            "(defpackage a (:intern #:x)) (defun f () (a:x))",
+            "",
+            "export it where the package is defined",
+        ),
+        (
+            "lisp_binary",
+            "name",
+            "(defpackage p (:export #:main))",
+            "main = \"p:mian\"",
+            "`main` is p:mian: Symbol \"MIAN\" not found",
+        ),
+        (
+            "lisp_test",
+            "both",
+            "(defun f () t)",
+            "main = \"f\", expression = \"(f)\"",
+            "`main` and `expression` are both given",
+        ),
+    ];
+    let mut builder = workspace();
+    for (rule, name, text, attributes, _) in mistakes {
+        let target = format!("{rule}(name = \"{name}\", srcs = [\"a.lisp\"], {attributes})\n");
+        builder = builder.file(&format!("{name}/BUILD"), &target);
+        builder = builder.file(&format!("{name}/a.lisp"), &format!("{text}\n"));
+    }
+    let outcome = builder.build().rbz("build -k //...").exit_code(1).run();
+    for (_, _, _, _, message) in mistakes {
+        outcome.stderr_has(message);
+    }
 }

@@ -72,6 +72,8 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
         parameters.add("compression " + attr.compression)
     expression = getattr(attr, "expression", "")
     main = attr.main or "main"
+    if expression and attr.main != "main":
+        fail("`main` and `expression` are both given: a test runs one of them")
     if expression:
         parameters.add("expression " + expression)
     else:

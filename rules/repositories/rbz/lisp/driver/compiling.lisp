@@ -220,7 +220,16 @@ or nil if it did not come to its end."
 
 (defun read-source-or-report (job)
   "The text of JOB's file, or nil after the failure was printed."
-  (handler-case (if (job-parts job) (join-parts job) (read-source (job-source job)))
+  (handler-case
+      (let ((source (if (job-parts job) (join-parts job) (read-source (job-source job)))))
+        (cond ((eql 0 (search (string (code-char #xFEFF)) (source-text source)))
+               (setf (unit-source *unit*) source)
+               (push (make-finding :text "it begins with a byte order mark, which Lisp takes for a symbol"
+                                   :position 0
+                                   :hint "save it as UTF-8 without one")
+                     (unit-findings *unit*))
+               nil)
+              (t source)))
     (file-error (condition)
       (note-missing-input condition)
       (print-failure (job-source job) (condition-text condition))
@@ -294,9 +303,7 @@ verdict it is not our concern."
     (storage-condition (exhaustion-hint condition))
     (sb-ext:defconstant-uneql
      "a constant keeps its first value: define it once, or with a value that is `equalp` to the first")
-    (package-error
-     (unless (find-package (package-error-package condition))
-       "the file that defines it must come before this one in srcs, or its target be in deps"))
+    (package-error (package-hint condition))
     (sb-int:stream-decoding-error
      "encoding = \"latin-1\" (or another) of the target says how its files are written")
     ((satisfies asdf-condition-p) *asdf-hint*)

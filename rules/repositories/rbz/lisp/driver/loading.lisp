@@ -157,15 +157,37 @@
   (or (string= (symbol-name (type-of condition)) "LOAD-FOREIGN-LIBRARY-ERROR")
       (search "Error opening shared object" (princ-to-string condition))))
 
+(defun bundled-module (package)
+  "The module that comes with the Lisp and has the package called PACKAGE, or nil."
+  (flet ((begins (prefix) (eql 0 (search prefix package))))
+    (cond ((or (string= package "UIOP") (begins "UIOP/")) "uiop")
+          ((or (string= package "ASDF") (begins "ASDF/")) "asdf")
+          ((and (begins "SB-")
+                (probe-file (format nil "~acontrib/~(~a~).fasl" (sb-int:sbcl-homedir-pathname) package)))
+           (string-downcase package)))))
+
+(defun package-hint (condition)
+  "What to do about CONDITION, an error about a package."
+  (let* ((package (package-error-package condition))
+         (name (if (packagep package) (package-name package) (string package)))
+         (module (bundled-module name)))
+    (cond ((typep condition 'sb-ext:name-conflict)
+           "say in the package's definition which one is meant: (:shadowing-import-from package symbol), or (:shadow symbol)")
+          ((search "is not external" (condition-text condition))
+           "export it where the package is defined, or write two colons")
+          ((find-package package) nil)
+          (module (format nil "deps = [\"@lisp//:~a\"] brings it" module))
+          ((member name '("QL" "QUICKLISP" "QUICKLISP-CLIENT") :test #'string=)
+           "Quicklisp is not there in a build: what it would load belongs into deps")
+          (t "the file that defines it must come before this one in srcs, or its target be in deps"))))
+
 (defun load-hint (path way condition &aux (condition (innermost condition)))
   "What may help against CONDITION, which was signalled while the file at PATH was loaded."
   (cond ((asdf-condition-p condition) *asdf-hint*)
         ((foreign-library-condition-p condition) *foreign-library-hint*)
         ((typep condition 'sb-ext:package-lock-violation)
          "the package is locked: write the definition in a package of its own, or unlock it")
-        ((typep condition 'package-error)
-         (unless (find-package (package-error-package condition))
-           "the file that defines it must come before this one in srcs, or its target be in deps"))
+        ((typep condition 'package-error) (package-hint condition))
         ((and (eq way :source)
               (typep condition '(or undefined-function unbound-variable type-error control-error)))
          (format nil "this code runs while it is loaded, or needs what only compilation defines: load = \"fasl\" in ~a loads it compiled"
