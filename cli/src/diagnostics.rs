@@ -89,7 +89,7 @@ fn reason(cause: &FailureCause) -> String {
         FailureCause::SourceUnreadable { path, reason } => {
             format!("cannot read `{}`: {reason}", path.display())
         }
-        FailureCause::UnfitOutput { path, reason } => format!("`{path}` {reason}"),
+        FailureCause::Unfit { path, reason } => format!("`{path}` {reason}"),
         FailureCause::ChangedDuringBuild { path } => format!("`{path}` changed during the build"),
         FailureCause::Machine(reason) => reason.clone(),
         FailureCause::Interrupted => "it was interrupted".to_owned(),
@@ -218,7 +218,7 @@ mod tests {
             FailureCause::OutputsMissing(vec!["rbz-out/a".into(), "rbz-out/b".into()]),
             FailureCause::SourceMissing { path: "lib/x".into(), label: label("lib", "x") },
             FailureCause::SourceUnreadable { path: "/w/lib/x".into(), reason: "denied".into() },
-            FailureCause::UnfitOutput {
+            FailureCause::Unfit {
                 path: "rbz-out/a".into(),
                 reason: "is a directory, but was declared as a file".into(),
             },

@@ -234,6 +234,7 @@ impl LiveDisplay {
                 self.show_test(&summary);
             }
             Event::TestMissed { label, inputs } => {
+                self.end_live();
                 for input in &inputs {
                     let text = render_undeclared(&label, "TestRunner", input);
                     if self.missed.insert(text.clone()) {

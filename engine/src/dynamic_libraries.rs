@@ -1,35 +1,20 @@
 //! Dynamic libraries: which files the loader opens before a program's `main` is reached.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use object::Endianness;
 use object::elf;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
-use object::read::{ReadCache, ReadRef, StringTable};
 use thiserror::Error;
+
+use crate::program_file::{ElfObject, ProgramFile, ProgramFileError};
 
 /// Why the libraries of a program could not be told.
 #[derive(Debug, Error)]
 pub enum LibrariesError {
-    /// A file on the way could not be read.
-    #[error("cannot read `{path}`: {reason}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        reason: String,
-    },
-    /// A file says that it is an ELF file but is not a whole one.
-    #[error("`{path}` is a damaged ELF file: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    /// A file on the way could not be understood.
+    #[error(transparent)]
+    File(#[from] ProgramFileError),
     /// A library is nowhere where the loader looks.
     #[error("`{library}`, which `{needed_by}` needs, is in none of the loader's directories")]
     Missing {
@@ -75,38 +60,20 @@ fn closure(program: &Path, machine: &Machine) -> Result<Vec<PathBuf>, LibrariesE
     let mut found = Vec::new();
     let mut current = program.to_owned();
     for _ in 0..MAX_SCRIPT_DEPTH {
-        match read_object(&current)? {
-            FileKind::Script { interpreter } => {
+        match ProgramFile::read(&current)? {
+            ProgramFile::Script { interpreter } => {
                 found.push(interpreter.clone());
                 current = interpreter;
                 continue;
             }
-            FileKind::Other => {}
-            FileKind::Elf(object) => found.extend(elf_closure(&current, object, machine)?),
+            ProgramFile::Other => {}
+            ProgramFile::Elf(object) => found.extend(elf_closure(&current, object, machine)?),
         }
         found.sort();
         found.dedup();
         return Ok(found);
     }
     Err(LibrariesError::ScriptsTooDeep { path: program.to_owned() })
-}
-
-/// What the loader has to know of an ELF file.
-#[derive(Debug, Default)]
-struct ElfObject {
-    /// Class, byte order and machine: libraries of another kind are passed over.
-    kind: (u8, u8, u16),
-    interpreter: Option<PathBuf>,
-    soname: Option<String>,
-    needed: Vec<String>,
-    rpath: Vec<String>,
-    runpath: Vec<String>,
-}
-
-enum FileKind {
-    Elf(ElfObject),
-    Script { interpreter: PathBuf },
-    Other,
 }
 
 /// A loaded object: where it is, and which object made the loader load it.
@@ -127,7 +94,7 @@ fn elf_closure(
     let interpreter = object.interpreter.clone();
     if let Some(interpreter) = &interpreter {
         found.push(interpreter.clone());
-        if let FileKind::Elf(loader) = read_object(interpreter)? {
+        if let ProgramFile::Elf(loader) = ProgramFile::read(interpreter)? {
             known.extend(loader.soname);
         }
         known.extend(interpreter.file_name().map(|name| name.to_string_lossy().into_owned()));
@@ -223,8 +190,8 @@ impl<'a> Search<'a> {
         if !path.is_file() {
             return Ok(None);
         }
-        Ok(match read_object(path)? {
-            FileKind::Elf(library) if library.kind == self.kind => Some(library),
+        Ok(match ProgramFile::read(path)? {
+            ProgramFile::Elf(library) if library.kind == self.kind => Some(library),
             _ => None,
         })
     }
@@ -348,118 +315,6 @@ fn files_matching(pattern: &Path) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
-}
-
-const BAD_STRING: &str = "a name lies outside of its table";
-
-fn read_object(path: &Path) -> Result<FileKind, LibrariesError> {
-    let unreadable = |error: std::io::Error| LibrariesError::Unreadable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    // The kernel, too, looks at the first 256 bytes only.
-    let mut start = Vec::with_capacity(256);
-    file.by_ref().take(256).read_to_end(&mut start).map_err(unreadable)?;
-    if let Some(line) = start.strip_prefix(b"#!") {
-        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let line = String::from_utf8_lossy(line);
-        return Ok(match line.split_whitespace().next() {
-            Some(interpreter) => FileKind::Script { interpreter: PathBuf::from(interpreter) },
-            None => FileKind::Other,
-        });
-    }
-    if !start.starts_with(&elf::ELFMAG) {
-        return Ok(FileKind::Other);
-    }
-    // Parts are read as they are asked for: a program may carry a core of a hundred megabytes.
-    let cache = ReadCache::new(file);
-    let object = match start.get(4) {
-        Some(&elf::ELFCLASS32) => parse::<elf::FileHeader32<Endianness>, _>(&cache),
-        _ => parse::<elf::FileHeader64<Endianness>, _>(&cache),
-    };
-    object
-        .map(FileKind::Elf)
-        .map_err(|reason| LibrariesError::Damaged { path: path.to_owned(), reason })
-}
-
-fn parse<'data, Elf, R>(data: R) -> Result<ElfObject, String>
-where
-    Elf: FileHeader<Endian = Endianness>,
-    R: ReadRef<'data>,
-{
-    let damaged = |error: object::Error| error.to_string();
-    let header = Elf::parse(data).map_err(damaged)?;
-    let endian = header.endian().map_err(damaged)?;
-    let segments = header.program_headers(endian, data).map_err(damaged)?;
-    let ident = header.e_ident();
-    let mut object = ElfObject {
-        kind: (ident.class, ident.data, header.e_machine(endian)),
-        ..ElfObject::default()
-    };
-    for segment in segments {
-        if let Some(interpreter) = segment.interpreter(endian, data).map_err(damaged)? {
-            object.interpreter = Some(PathBuf::from(text(interpreter)));
-        }
-    }
-    for segment in segments {
-        let Some(entries) = segment.dynamic(endian, data).map_err(damaged)? else { continue };
-        let value = |tag: u32| {
-            let entry = entries.iter().find(|entry| entry.tag32(endian) == Some(tag));
-            entry.map(|entry| -> u64 { entry.d_val(endian).into() })
-        };
-        let (Some(address), Some(size)) = (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) else {
-            continue;
-        };
-        let strings = string_table::<Elf, R>(segments, endian, data, address, size);
-        for entry in entries {
-            let string = || {
-                let offset: u64 = entry.d_val(endian).into();
-                let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-                strings.get(offset).map(text).map_err(|()| BAD_STRING)
-            };
-            match entry.tag32(endian) {
-                Some(elf::DT_NULL) => break,
-                Some(elf::DT_NEEDED) => object.needed.push(string()?),
-                Some(elf::DT_SONAME) => object.soname = Some(string()?),
-                Some(elf::DT_RPATH) => object.rpath = search_path(&string()?),
-                Some(elf::DT_RUNPATH) => object.runpath = search_path(&string()?),
-                _ => {}
-            }
-        }
-    }
-    Ok(object)
-}
-
-/// The dynamic string table, found by its address, since a stripped file has no sections.
-fn string_table<'data, Elf, R>(
-    segments: &[Elf::ProgramHeader],
-    endian: Endianness,
-    data: R,
-    address: u64,
-    size: u64,
-) -> StringTable<'data, R>
-where
-    Elf: FileHeader<Endian = Endianness>,
-    R: ReadRef<'data>,
-{
-    for segment in segments {
-        let start: u64 = segment.p_vaddr(endian).into();
-        let (offset, length) = segment.file_range(endian);
-        if segment.p_type(endian) == elf::PT_LOAD && address >= start && address - start < length {
-            let start = offset + (address - start);
-            return StringTable::new(data, start, start.saturating_add(size));
-        }
-    }
-    StringTable::default()
-}
-
-fn search_path(text: &str) -> Vec<String> {
-    text.split(':').filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

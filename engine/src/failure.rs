@@ -73,8 +73,8 @@ pub enum FailureCause {
         /// The system's reason.
         reason: String,
     },
-    /// What it made is not what its rule declared.
-    UnfitOutput {
+    /// What it made, or was to use, is not what its rule says.
+    Unfit {
         /// Exec path.
         path: String,
         /// What is wrong with it, as the rest of a sentence.

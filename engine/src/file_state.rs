@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Fingerprint, FingerprintBuilder};
@@ -248,14 +247,6 @@ impl FileState {
         write_lock(&self.digests).retain(|path, _| !path.starts_with(directory));
         write_lock(&self.contents).retain(|path, _| !path.starts_with(directory));
         write_lock(&self.listings).retain(|path, _| !path.starts_with(directory));
-    }
-
-    /// Asks for the digests of many files at once, by all processors; [`Self::digest`] then answers.
-    pub fn prefetch_digests(&self, paths: &[PathBuf]) {
-        paths.par_iter().for_each(|path| {
-            // An error is remembered like a digest, and is met again by whoever asks.
-            let _ = self.digest(path);
-        });
     }
 
     /// Writes what was learnt to the log. What is not saved is found out again.

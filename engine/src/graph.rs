@@ -115,11 +115,6 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The node of an action that is needed.
-    pub fn of_action(&self, action: ActionId) -> Option<NodeId> {
-        self.by_action.get(&action).copied()
-    }
-
     /// The node of a depset that is needed.
     pub fn of_depset(&self, depset: &Depset) -> Option<NodeId> {
         self.by_depset.get(&depset.fingerprint()).copied()

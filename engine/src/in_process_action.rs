@@ -29,7 +29,7 @@ impl Executor<'_> {
             ActionKind::Symlink { target: SymlinkTarget::Artifact(target), executable } => {
                 match self.value(target) {
                     Some(ArtifactValue::File(Blob { executable: false, .. })) if *executable => {
-                        let cause = FailureCause::UnfitOutput {
+                        let cause = FailureCause::Unfit {
                             path: target.exec_path().to_owned(),
                             reason: "cannot be run, but must be".to_owned(),
                         };
@@ -53,11 +53,18 @@ impl Executor<'_> {
         })
     }
 
-    /// The failure of an action that names an artifact it has not declared as an input.
+    /// The failure of an action that uses an artifact which is not there.
     pub(crate) fn no_input(&self, action: &Action, artifact: &Artifact) -> ActionError {
         let path = artifact.exec_path().to_owned();
-        let label = artifact.owner().clone();
-        self.failed(action, FailureCause::SourceMissing { path, label })
+        let cause = match self.cx.plan.generating(artifact) {
+            // What is declared as an input is made first.
+            Some(_) => FailureCause::Unfit {
+                path,
+                reason: "is used without being declared as an input".to_owned(),
+            },
+            None => FailureCause::SourceMissing { path, label: artifact.owner().clone() },
+        };
+        self.failed(action, cause)
     }
 
     fn put_text(
@@ -78,7 +85,12 @@ impl Executor<'_> {
                 let path = self.blob_path(action, artifact, "", &blob)?;
                 crate::files::read(&path).map_err(|error| self.machine(action, &error))
             }
-            _ => Err(self.no_input(action, artifact)),
+            Some(_) => {
+                let path = artifact.exec_path().to_owned();
+                let reason = "is no file, but must be one".to_owned();
+                Err(self.failed(action, FailureCause::Unfit { path, reason }))
+            }
+            None => Err(self.no_input(action, artifact)),
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod local;
 pub mod output_tree;
 mod paths;
 pub mod plan;
+pub mod program_file;
 pub mod record_log;
 mod results;
 pub mod runfiles;

@@ -348,7 +348,7 @@ impl Executor<'_> {
         for (name, kind) in children {
             let path = dir.join(&name);
             let Some(name) = files::utf8(&name) else {
-                let cause = FailureCause::UnfitOutput {
+                let cause = FailureCause::Unfit {
                     path: join(tree, &join(relative, &name.to_string_lossy())),
                     reason: "has a name that is not UTF-8".to_owned(),
                 };
@@ -456,7 +456,7 @@ fn unfit(completed: &Completed, output: &Artifact) -> Option<FailureCause> {
         _ => "a file",
     };
     let reason = format!("is {is}, but was declared as {declared}");
-    Some(FailureCause::UnfitOutput { path: output.exec_path().to_owned(), reason })
+    Some(FailureCause::Unfit { path: output.exec_path().to_owned(), reason })
 }
 
 /// What the rule of `action` says to do about what its process wrote: its requirements

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbz_engine::label::Label;
-use rbz_engine::value::{FunctionRef, ProviderId};
+use rbz_engine::value::{FunctionRef, ProviderId, Value as Plain};
 use serde::{Deserialize, Serialize};
 
 /// One attribute of a rule, as `attr.*` declared it.
@@ -135,6 +135,51 @@ pub enum AttrValue {
     LabelKeyedStringDict(Vec<(Label, Arc<str>)>),
     /// String to label.
     StringKeyedLabelDict(Vec<(Arc<str>, Label)>),
+}
+
+impl AttrValue {
+    /// The same as a plain value: labels are no dependencies there.
+    pub fn to_plain(&self) -> Plain {
+        let strings = |items: &[Arc<str>]| items.iter().cloned().map(Plain::Str).collect();
+        match self {
+            AttrValue::None => Plain::None,
+            AttrValue::Bool(value) => Plain::Bool(*value),
+            AttrValue::Int(value) => Plain::Int(*value),
+            AttrValue::String(text) => Plain::Str(text.clone()),
+            AttrValue::StringList(items) => Plain::List(strings(items)),
+            AttrValue::IntList(items) => {
+                Plain::List(items.iter().copied().map(Plain::Int).collect())
+            }
+            AttrValue::StringDict(entries) => Plain::Dict(
+                entries
+                    .iter()
+                    .map(|(key, value)| (Plain::Str(key.clone()), Plain::Str(value.clone())))
+                    .collect(),
+            ),
+            AttrValue::StringListDict(entries) => Plain::Dict(
+                entries
+                    .iter()
+                    .map(|(key, items)| (Plain::Str(key.clone()), Plain::List(strings(items))))
+                    .collect(),
+            ),
+            AttrValue::Label(label) => Plain::Label(label.clone()),
+            AttrValue::LabelList(labels) => {
+                Plain::List(labels.iter().cloned().map(Plain::Label).collect())
+            }
+            AttrValue::LabelKeyedStringDict(entries) => Plain::Dict(
+                entries
+                    .iter()
+                    .map(|(label, text)| (Plain::Label(label.clone()), Plain::Str(text.clone())))
+                    .collect(),
+            ),
+            AttrValue::StringKeyedLabelDict(entries) => Plain::Dict(
+                entries
+                    .iter()
+                    .map(|(text, label)| (Plain::Str(text.clone()), Plain::Label(label.clone())))
+                    .collect(),
+            ),
+        }
+    }
 }
 
 /// An attribute's value that may depend on the configuration.

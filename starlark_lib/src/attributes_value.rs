@@ -14,7 +14,6 @@ use starlark::values::{
 
 use crate::attr::{AttrKind, AttrValue};
 use crate::conversion::from_plain;
-use crate::ctx::plain_attribute;
 use crate::file_value::FileValue;
 use crate::rule_context::{ResolvedAttribute, RuleContext};
 use crate::target_value::TargetValue;
@@ -141,7 +140,7 @@ impl RuleContext {
                 let keys = entries.iter().map(|(text, _)| &**text);
                 heap.alloc(AllocDict(keys.zip(targets())))
             }
-            (_, value) => from_plain(&plain_attribute(value), heap),
+            (_, value) => from_plain(&value.to_plain(), heap),
         }
     }
 

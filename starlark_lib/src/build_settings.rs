@@ -8,7 +8,6 @@ use rbz_engine::value::Value;
 
 use crate::attr::{AttrValue, Configurable};
 use crate::conditions::truth;
-use crate::ctx::plain_attribute;
 use crate::loader::Loader;
 use crate::package::{Target, TargetKind};
 use crate::rule::{BuildSetting, BuildSettingKind, NativeRule, RuleRef};
@@ -54,7 +53,7 @@ pub fn setting_of(loader: &Loader, target: &Target) -> Result<BuildSetting, Box<
 pub fn default_value(target: &Target) -> Value {
     let TargetKind::Rule(rule) = &target.kind else { return Value::None };
     match rule.attrs.get("build_setting_default") {
-        Some(Configurable::Plain(value)) => plain_attribute(value),
+        Some(Configurable::Plain(value)) => value.to_plain(),
         _ => Value::None,
     }
 }

@@ -75,6 +75,7 @@ pub mod repository_rule;
 pub mod rule;
 pub mod rule_context;
 pub mod rule_evaluation;
+pub mod rule_facts;
 pub mod rule_value;
 pub mod runfiles_value;
 pub mod saved_packages;

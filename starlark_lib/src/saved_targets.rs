@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, OptionName, OptionReads, read_again};
 use crate::configured_target::ConfiguredTarget;
-use crate::ctx::plain_attribute;
 use crate::dependency_graph::{Node, ResolvedKind, ResolvedTarget};
 use crate::package::TargetKind;
 use crate::rule_context::Shell;
@@ -214,7 +213,7 @@ impl TargetKey {
         if let ResolvedKind::Rule { schema, attributes } = &resolved.kind {
             content.part(&schema.fingerprint);
             for (name, attribute) in attributes.iter() {
-                content.str(name).part(&plain_attribute(&attribute.value).fingerprint());
+                content.str(name).part(&attribute.value.to_plain().fingerprint());
             }
         }
         for dependency in dependencies {

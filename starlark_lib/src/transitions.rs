@@ -20,7 +20,6 @@ use crate::attribute_conversion;
 use crate::build_settings::{check_value, default_value, setting_of};
 use crate::configuration::{COMMAND_LINE_OPTION, Configuration, OptionName, check_native};
 use crate::conversion::{from_plain, to_plain};
-use crate::ctx::plain_attribute;
 use crate::dialect::FileKind;
 use crate::evaluation::{AnalysisStage, Evaluation, Stage};
 use crate::limits;
@@ -62,7 +61,7 @@ impl Transitions {
         let mut builder = FingerprintBuilder::new("transition");
         builder.part(&from.fingerprint());
         for (name, attribute) in attributes {
-            builder.str(name).part(&plain_attribute(&attribute.value).fingerprint());
+            builder.str(name).part(&attribute.value.to_plain().fingerprint());
         }
         let key = (transition.clone(), builder.finish());
         let known = {
@@ -107,7 +106,7 @@ impl Transitions {
                 attributes
                     .iter()
                     .map(|(name, attribute)| {
-                        (&**name, from_plain(&plain_attribute(&attribute.value), heap))
+                        (&**name, from_plain(&attribute.value.to_plain(), heap))
                     })
                     .collect::<Vec<(&str, Value)>>(),
             ));
@@ -232,7 +231,7 @@ impl Transitions {
                         function.name
                     ))));
                 };
-                named.push((key, from_plain(&plain_attribute(attribute), heap)));
+                named.push((key, from_plain(&attribute.to_plain(), heap)));
             }
             let result =
                 limits::run(eval, FileKind::Bzl, |eval| eval.eval_function(value, &[], &named))?;

@@ -101,7 +101,7 @@ fn outputs_of_another_kind_than_declared_are_named_with_what_they_are() {
         project.run(&["make"], &[], std::slice::from_ref(&made));
         project.request(std::slice::from_ref(&made));
         let built = project.build();
-        let FailureCause::UnfitOutput { path, reason: said } = built.cause() else {
+        let FailureCause::Unfit { path, reason: said } = built.cause() else {
             panic!("{:?}", built.cause())
         };
         assert_eq!((path.as_str(), said.as_str()), (made.exec_path(), reason));

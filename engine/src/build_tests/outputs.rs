@@ -206,9 +206,7 @@ fn links_are_the_file_or_the_text() {
 
     project.action(link(to_file, true), inputs, &[file("runnable")]);
     project.request(&[file("runnable")]);
-    let FailureCause::UnfitOutput { path, reason } = project.build().cause().clone() else {
-        panic!()
-    };
+    let FailureCause::Unfit { path, reason } = project.build().cause().clone() else { panic!() };
     assert_eq!((&*path, &*reason), ("pkg/a.in", "cannot be run, but must be"));
 }
 

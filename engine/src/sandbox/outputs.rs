@@ -13,6 +13,7 @@ use super::supervise::{Ended, Outcome};
 use super::tree::{Staging, Tree};
 use super::view::part;
 use crate::paths::is_plain;
+use crate::program_file::ProgramFile;
 use crate::store::BLOB_DATE;
 use crate::strategy::{
     Completed, DeclaredOutput, Exit, PreparedSpawn, StagedContent, StagedInput, StrategyError,
@@ -23,9 +24,6 @@ pub const MISSING_INPUTS_VARIABLE: &str = "RBZ_MISSING_INPUTS";
 
 /// The name of that file in the process's own `/tmp`.
 pub const MISSING_INPUTS_FILE: &str = ".rbz-missing-inputs";
-
-/// How much of a script the kernel looks at for its interpreter.
-const INTERPRETER_LIMIT: usize = 256;
 
 /// How much of the file for missed inputs is read.
 const MISSING_INPUTS_LIMIT: u64 = 1 << 20;
@@ -159,11 +157,10 @@ fn interpreter(program: &str, spawn: &PreparedSpawn, error: &io::Error) -> Optio
     }
     let input = spawn.inputs.iter().find(|input| *input.path == *program)?;
     let StagedContent::Blob { store_path, .. } = &input.content else { return None };
-    let mut line = [0; INTERPRETER_LIMIT];
-    let length = File::open(store_path).and_then(|mut file| file.read(&mut line)).ok()?;
-    let line = line[..length].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let words = std::str::from_utf8(line).ok()?;
-    words.split_whitespace().next().map(str::to_owned)
+    match ProgramFile::read(store_path) {
+        Ok(ProgramFile::Script { interpreter }) => interpreter.into_os_string().into_string().ok(),
+        _ => None,
+    }
 }
 
 fn not_executed(
