@@ -239,9 +239,9 @@ pub struct BuildOptions {
     /// Shows the command line of every action that runs
     #[arg(long, short = 's')]
     pub subcommands: bool,
-    /// Whether actions see only what they declare; `none` lets them see the whole machine
-    #[arg(long, default_value = "auto", value_name = "auto|none",
-          value_parser = PossibleValuesParser::new(["auto", "none"]))]
+    /// What keeps actions from what they do not declare: namespaces, or Landlock where the machine forbids these; `none` lets them see the whole machine
+    #[arg(long, default_value = "auto", value_name = "auto|namespaces|landlock|none",
+          value_parser = PossibleValuesParser::new(["auto", "namespaces", "landlock", "none"]))]
     pub sandbox: String,
     /// Keeps the directories of actions that fail, and says where they are
     #[arg(long)]

@@ -55,6 +55,7 @@ fn to_json(event: &Event, plan: Option<&Plan>) -> Value {
         Event::Analyzed { targets } => json!({"event": "analyzed", "targets": targets}),
         Event::Printed { place, text } => json!({"event": "print", "place": place, "text": text}),
         Event::Warning(text) => json!({"event": "warning", "text": text}),
+        Event::Info(text) => json!({"event": "info", "text": text}),
         Event::Executing { actions } => json!({"event": "executing", "actions": actions}),
         Event::ActionStarted { action, strategy, .. } => {
             let fields = json!({"event": "action_started", "strategy": strategy});

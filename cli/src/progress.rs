@@ -53,6 +53,7 @@ impl Progress {
             }
             Event::Printed { .. }
             | Event::Warning(_)
+            | Event::Info(_)
             | Event::TestWrote { .. }
             | Event::TestMissed { .. }
             | Event::TestFinished(_) => {}

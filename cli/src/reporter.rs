@@ -223,6 +223,7 @@ impl LiveDisplay {
                 self.console.print(&format!("DEBUG: {place}: {text}"));
             }
             Event::Warning(text) => self.console.message(Severity::Warning, &text),
+            Event::Info(text) => self.console.message(Severity::Info, &text),
             Event::ActionFinished { action, output, .. } => self.show_output(action, &output),
             Event::ActionFailed(failure) => self.show_failure(&failure),
             Event::ActionStarted { message, command: Some(command), .. } => {

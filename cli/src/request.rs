@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rbz_engine::sandbox::Ways;
+
 use crate::arguments::{BuildArguments, BuildOptions, DisplayOptions, TestOptions, When};
 use crate::command_error::CommandError;
 use crate::directories::{Directories, expand_home};
@@ -98,8 +100,8 @@ pub struct BuildRequest {
     pub verbose_failures: bool,
     /// Whether every command line is shown.
     pub subcommands: bool,
-    /// Whether actions run in a sandbox.
-    pub sandbox: bool,
+    /// In which ways the sandbox of actions may be made; `None`: they run outside.
+    pub sandbox: Option<Ways>,
     /// Whether the sandboxes of failed actions are kept.
     pub sandbox_debug: bool,
     /// Whether ready actions run in random order.
@@ -330,7 +332,12 @@ impl BuildRequest {
             output_groups: OutputGroups::new(&output_groups),
             verbose_failures,
             subcommands,
-            sandbox: sandbox == "auto",
+            sandbox: match sandbox.as_str() {
+                "none" => None,
+                "namespaces" => Some(Ways::namespaces()),
+                "landlock" => Some(Ways::landlock()),
+                _ => Some(Ways::default()),
+            },
             sandbox_debug,
             shuffle,
             show_result,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use crate::dependency::Dependency;
 use crate::depset::Depset;
@@ -258,6 +258,7 @@ impl Engine {
             events,
             cancel,
             boot: &self.boot,
+            noticed: &Once::new(),
         };
         let wanted: Vec<TargetGoals> =
             plan.requested.iter().map(|target| TargetGoals::new(target, goals)).collect();

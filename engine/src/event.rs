@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// Something the user should know that is no error.
     Warning(String),
+    /// Something the user may want to know; nothing is wrong.
+    Info(String),
     /// Execution begins.
     Executing {
         /// Number of actions that the request needs.

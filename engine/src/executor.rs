@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock};
 use std::time::Duration;
 
 use crate::action::{Action, ActionKind};
@@ -46,6 +46,8 @@ pub(crate) struct Context<'a> {
     pub cancel: &'a Cancel,
     /// The start of the machine that this build belongs to.
     pub boot: &'a Arc<str>,
+    /// Whether the user was told of the strategy what there is to know.
+    pub noticed: &'a Once,
 }
 
 /// What became of an action.
@@ -377,7 +379,8 @@ impl<'a> Executor<'a> {
             return self.commit(id, action, Fingerprint::default(), finished);
         }
         let strategy = self.strategy(action);
-        let key = action_key(action, strategy.key_material(), &|depset| self.content(depset));
+        let key =
+            action_key(action, strategy.isolation().key_material(), &|depset| self.content(depset));
         if let Some(done) = self.done_before(id, action, &key)? {
             return Ok(done);
         }

@@ -10,16 +10,25 @@ use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::command_line::{expand, quote};
 use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished, of_kind};
-use crate::failure::{ActionFailure, FailureCause};
+use crate::failure::{ActionFailure, FailureCause, UndeclaredInput};
 use crate::files::{self, FileResult, Kind};
 use crate::label::join;
 use crate::paths::{normal, parent};
 use crate::plan::ActionId;
 use crate::sources::{source_path, stays_inside};
 use crate::strategy::{
-    Completed, DeclaredOutput, EXEC_ROOT, Exit, PreparedSpawn, StagedContent, StagedInput,
+    Completed, DeclaredOutput, EXEC_ROOT, Exit, Isolation, PreparedSpawn, StagedContent,
+    StagedInput,
 };
 use crate::undeclared::find_undeclared;
+
+/// What programs say of a system call that was refused.
+const REFUSED: [&str; 2] = ["Permission denied", "EACCES"];
+
+/// What a process meets where there are no namespaces.
+const WHAT_IS_REFUSED: &str = "in the sandbox of this machine `Permission denied` is the answer to the \
+                               network, to files that are not declared, and to writing anywhere but \
+                               into the directories of outputs, `$TMPDIR` and `$HOME`";
 
 /// As many links in a row are followed.
 const MAX_LINKS: usize = 16;
@@ -84,7 +93,7 @@ impl Executor<'_> {
         self.cx.events.event(Event::ActionStarted {
             action: id,
             message: action.description(),
-            strategy: self.strategy(action).name(),
+            strategy: self.strategy(action).isolation().name(),
             command: show.then(|| shown_command(prepared).into()),
         });
     }
@@ -134,7 +143,13 @@ impl Executor<'_> {
         action: &Action,
         prepared: &PreparedSpawn,
     ) -> Result<Completed, ActionError> {
-        match self.strategy(action).run(prepared, self.cx.cancel) {
+        let strategy = self.strategy(action);
+        self.cx.noticed.call_once(|| {
+            if let Some(notice) = strategy.notice() {
+                self.cx.events.event(Event::Info(notice));
+            }
+        });
+        match strategy.run(prepared, self.cx.cancel) {
             Ok(completed) => Ok(completed),
             Err(_) if self.cx.cancel.is_cancelled() => Err(ActionError::Interrupted),
             Err(error) => Err(self.failed(action, FailureCause::Machine(error.to_string()))),
@@ -157,10 +172,35 @@ impl Executor<'_> {
             cause,
             output: output_of(completed),
             command: shown_command(prepared),
+            hints: self.hints(action, completed, &undeclared),
             undeclared,
-            hints: hints(action, completed),
             sandbox: completed.kept.clone(),
         }))
+    }
+
+    /// What the rule of `action` says to do about what its process wrote: its requirements
+    /// `hint:TEXT` whose text is there. Of a process that was refused something, what may have been
+    /// refused, if nothing better is known.
+    fn hints(
+        &self,
+        action: &Action,
+        completed: &Completed,
+        undeclared: &[UndeclaredInput],
+    ) -> Vec<String> {
+        let ActionKind::Spawn(spawn) = &action.kind else { return Vec::new() };
+        let written: String = [&completed.stderr, &completed.stdout]
+            .map(|output| String::from_utf8_lossy(output).into_owned())
+            .concat();
+        let applies = |(name, hint): (&Arc<str>, &Arc<str>)| {
+            let text = name.strip_prefix("hint:")?;
+            written.contains(text).then(|| hint.to_string())
+        };
+        let mut hints: Vec<String> = spawn.requirements.iter().filter_map(applies).collect();
+        let may_refuse = self.strategy(action).isolation() == Isolation::Landlock;
+        if may_refuse && undeclared.is_empty() && REFUSED.iter().any(|it| written.contains(it)) {
+            hints.push(WHAT_IS_REFUSED.to_owned());
+        }
+        hints
     }
 
     /// The files that a tree stands for, relative to it. Of a tree that is no input nothing is
@@ -457,20 +497,6 @@ fn unfit(completed: &Completed, output: &Artifact) -> Option<FailureCause> {
     };
     let reason = format!("is {is}, but was declared as {declared}");
     Some(FailureCause::Unfit { path: output.exec_path().to_owned(), reason })
-}
-
-/// What the rule of `action` says to do about what its process wrote: its requirements
-/// `hint:TEXT` whose text is there.
-fn hints(action: &Action, completed: &Completed) -> Vec<String> {
-    let ActionKind::Spawn(spawn) = &action.kind else { return Vec::new() };
-    let written: String = [&completed.stderr, &completed.stdout]
-        .map(|output| String::from_utf8_lossy(output).into_owned())
-        .concat();
-    let applies = |(name, hint): (&Arc<str>, &Arc<str>)| {
-        let text = name.strip_prefix("hint:")?;
-        written.contains(text).then(|| hint.to_string())
-    };
-    spawn.requirements.iter().filter_map(applies).collect()
 }
 
 /// What a process wrote.

@@ -90,6 +90,8 @@ pub struct Completed {
     pub cpu: Duration,
     /// Greatest resident size in bytes.
     pub max_rss: u64,
+    /// The execution root as the process saw it: [`EXEC_ROOT`], or a directory of the machine.
+    pub exec_root: PathBuf,
     /// A directory in which the outputs lie at their exec paths. They may be moved out of it; it
     /// is removed, or used again, when `scratch` is dropped.
     pub outputs_root: PathBuf,
@@ -129,12 +131,45 @@ pub trait Strategy: Send + Sync {
     /// Runs `spawn` to its end, or until `cancel` is set.
     fn run(&self, spawn: &PreparedSpawn, cancel: &Cancel) -> Result<Completed, StrategyError>;
 
-    /// `sandboxed`, `local`: for progress and profile.
-    fn name(&self) -> &'static str;
+    /// How it keeps processes from what they do not declare. Always the same.
+    fn isolation(&self) -> Isolation;
 
-    /// What of the strategy may show in outputs, and so is part of every action key: empty where
-    /// inputs are at their logical paths, a short word for each weaker way.
-    fn key_material(&self) -> &str;
+    /// What the user should know of it, told before the first process of a build runs.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+}
+
+/// How a process is kept from what it does not declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// It does not exist for it. Inputs are at logical paths.
+    Namespaces,
+    /// It is refused. Inputs are at paths of the machine.
+    Landlock,
+    /// Not at all. Inputs are at paths of the machine.
+    None,
+}
+
+impl Isolation {
+    /// For progress and profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::Namespaces => "sandboxed",
+            Isolation::Landlock => "landlock",
+            Isolation::None => "local",
+        }
+    }
+
+    /// What of it may show in outputs, and so is part of every action key: empty where inputs are
+    /// at logical paths and the rest does not exist, a short word for each weaker way.
+    pub fn key_material(self) -> &'static str {
+        match self {
+            Isolation::Namespaces => "",
+            Isolation::Landlock => "landlock",
+            Isolation::None => "local",
+        }
+    }
 }
 
 /// A request to stop, seen by all threads of a build.

@@ -11,8 +11,9 @@ use crate::paths::{is_below, normal, parent};
 use crate::plan::Plan;
 use crate::strategy::{Completed, EXEC_ROOT, PreparedSpawn, StagedInput};
 
-/// What the C library says of a file that is not there.
-const NO_SUCH_FILE: &str = "No such file or directory";
+/// What the C library says of a file that is not there, and of one that may not be opened: some
+/// sandboxes refuse what is not declared.
+const MISSED: [&str; 2] = ["No such file or directory", "Permission denied"];
 
 /// More are of no help.
 const LIMIT: usize = 10;
@@ -40,7 +41,8 @@ pub fn find_undeclared(
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
-        let Some(path) = exec_path(plan, &path, runfiles.as_ref()) else { continue };
+        let exec_root = completed.exec_root.to_str().unwrap_or(EXEC_ROOT);
+        let Some(path) = exec_path(plan, &path, exec_root, runfiles.as_ref()) else { continue };
         if !seen.insert(path.clone()) {
             continue;
         }
@@ -66,7 +68,7 @@ pub fn find_undeclared(
 
 /// The path in a line such as `cat: pkg/file: No such file or directory`.
 fn missed_in_line(line: &str) -> Option<String> {
-    let (before, after) = line.split_once(NO_SUCH_FILE)?;
+    let (before, after) = MISSED.iter().find_map(|text| line.split_once(text))?;
     // Python puts the path after it.
     let quotes = ['\'', '"', '`', '‘', '’'];
     let between = |text: &str| {
@@ -157,10 +159,16 @@ impl<'a> Runfiles<'a> {
 }
 
 /// The path relative to the execution root if it lies below it, else absolute; `None` if it is
-/// none of either. What lies in `runfiles` is as if it lay at the execution root.
-fn exec_path(plan: &Plan, path: &str, runfiles: Option<&Runfiles>) -> Option<String> {
+/// none of either. What lies in `runfiles` is as if it lay at the execution root, which the process
+/// saw at `exec_root`.
+fn exec_path(
+    plan: &Plan,
+    path: &str,
+    exec_root: &str,
+    runfiles: Option<&Runfiles>,
+) -> Option<String> {
     let path = path.strip_prefix("file://").unwrap_or(path);
-    let relative = match path.strip_prefix(EXEC_ROOT) {
+    let relative = match path.strip_prefix(exec_root) {
         Some(rest) => rest.strip_prefix('/')?,
         None if path.starts_with('/') => {
             // The innermost repository has it.
@@ -274,6 +282,8 @@ mod tests {
             ("a.c:1:10: fatal error: b.h: No such file or directory", "b.h"),
             ("FileNotFoundError: [Errno 2] No such file or directory: 'd/x.txt'", "d/x.txt"),
             ("diff: /usr/share/x: No such file or directory", "/usr/share/x"),
+            ("cat: /root/x/upper/b.txt: Permission denied", "/root/x/upper/b.txt"),
+            ("a.c:1:10: fatal error: /usr/include/b.h: Permission denied", "/usr/include/b.h"),
         ] {
             assert_eq!(missed_in_line(line).as_deref(), Some(path), "{line}");
         }

@@ -134,8 +134,10 @@ impl Workspace<'_> {
     fn open_engine(&self, request: &BuildRequest) -> Result<Engine, CommandError> {
         let sandbox = self.directories.output_base.join("sandbox");
         let local: Arc<dyn Strategy> = Arc::new(Local::new(&sandbox));
-        let sandboxed: Arc<dyn Strategy> =
-            if request.sandbox { Arc::new(Sandboxed::new(&sandbox)) } else { local.clone() };
+        let sandboxed: Arc<dyn Strategy> = match request.sandbox {
+            Some(ways) => Arc::new(Sandboxed::new(&sandbox, ways)),
+            None => local.clone(),
+        };
         let options = EngineOptions {
             workspace_root: self.root.to_owned(),
             output_base: self.directories.output_base.clone(),

@@ -140,11 +140,8 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         fn run(&self, _: &PreparedSpawn, _: &Cancel) -> Result<Completed, StrategyError> {
             Err(StrategyError { what: "start a process".into(), reason: "no memory".into() })
         }
-        fn name(&self) -> &'static str {
-            "broken"
-        }
-        fn key_material(&self) -> &str {
-            ""
+        fn isolation(&self) -> Isolation {
+            Isolation::Namespaces
         }
     }
     let project = diamond();

@@ -95,6 +95,7 @@ impl Strategy for Shared {
             wall: Duration::from_millis(5),
             cpu: Duration::ZERO,
             max_rss: 0,
+            exec_root: crate::strategy::EXEC_ROOT.into(),
             outputs_root: scratch.path().to_owned(),
             missed: vec![],
             scratch: Box::new(scratch),
@@ -102,12 +103,8 @@ impl Strategy for Shared {
         })
     }
 
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn key_material(&self) -> &str {
-        ""
+    fn isolation(&self) -> Isolation {
+        Isolation::Namespaces
     }
 }
 

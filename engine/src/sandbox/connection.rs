@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::init::{INIT_ARGUMENT, INIT_SOCKET};
 use super::message::{self, Hello, Report, Request, Start};
 use super::scratch::Session;
+use super::ways::Ways;
 use crate::strategy::StrategyError;
 
 pub use super::message::Mode;
@@ -22,6 +23,8 @@ pub enum SandboxKind {
     UserNamespaces,
     /// Namespaces without user namespaces, as root.
     RootNamespaces,
+    /// No namespaces, but rules for what a process may open.
+    Landlock,
     /// None.
     Unavailable {
         /// What is forbidden, and what can be done.
@@ -35,8 +38,8 @@ pub fn probe(directory: &Path) -> SandboxKind {
         Ok(session) => session,
         Err(error) => return SandboxKind::Unavailable { reason: error.to_string() },
     };
-    match Connection::confined(&session) {
-        Ok(connection) => connection.kind(),
+    match Connection::best(&session, &Ways::default()) {
+        Ok((connection, _)) => connection.kind(),
         Err(error) => SandboxKind::Unavailable { reason: error.to_string() },
     }
 }
@@ -61,24 +64,32 @@ pub struct Running {
 }
 
 impl Connection {
-    /// Starts an init that confines, in the best way that the machine allows.
-    pub fn confined(session: &Session) -> Result<Connection, StrategyError> {
-        let connection = Self::best(session);
+    /// Starts an init that confines, in the best of these ways that the machine allows. If that is
+    /// not the best of all, says too what a user should know of it.
+    pub fn best(
+        session: &Session,
+        ways: &Ways,
+    ) -> Result<(Connection, Option<String>), StrategyError> {
+        let result = Self::try_all(session, ways);
         session.remove_trial();
-        connection
+        result
     }
 
-    fn best(session: &Session) -> Result<Connection, StrategyError> {
-        let by_user = match Self::start(Mode::UserNamespaces, session.base()) {
-            Ok(connection) => return Ok(connection),
-            Err(error) => error,
-        };
-        if nix::unistd::geteuid().is_root()
-            && let Ok(connection) = Self::start(Mode::RootNamespaces, session.base())
-        {
-            return Ok(connection);
+    fn try_all(
+        session: &Session,
+        ways: &Ways,
+    ) -> Result<(Connection, Option<String>), StrategyError> {
+        let mut errors: Vec<StrategyError> = Vec::new();
+        for mode in ways.modes() {
+            match Self::start(mode, session.base()) {
+                Ok(connection) => {
+                    let notice = errors.first().filter(|_| mode == Mode::Landlock).map(weaker);
+                    return Ok((connection, notice));
+                }
+                Err(error) => errors.push(error),
+            }
         }
-        Err(forbidden(by_user))
+        Err(forbidden(errors))
     }
 
     /// Starts an init that confines in the way of `mode`.
@@ -132,6 +143,7 @@ impl Connection {
         match self.mode {
             Mode::UserNamespaces => SandboxKind::UserNamespaces,
             Mode::RootNamespaces => SandboxKind::RootNamespaces,
+            Mode::Landlock => SandboxKind::Landlock,
             Mode::Unconfined => SandboxKind::Unavailable { reason: "not asked for".into() },
         }
     }
@@ -155,7 +167,14 @@ impl Connection {
     }
 
     /// Starts a process. With `merge_output` its stdout and stderr are one pipe.
-    pub fn run(&self, request: &Request, merge_output: bool) -> io::Result<Running> {
+    pub fn run(&self, request: &Request, merge_output: bool) -> Result<Running, StrategyError> {
+        self.try_run(request, merge_output).map_err(|error| StrategyError {
+            what: "start a process".into(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn try_run(&self, request: &Request, merge_output: bool) -> io::Result<Running> {
         let (control, their_control) = message::socket_pair()?;
         let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from);
         let (stdout, their_stdout) = pipe()?;
@@ -164,7 +183,7 @@ impl Connection {
             false => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
         };
         let packed = message::pack(request)?;
-        let network = request.view.as_ref().is_none_or(|view| view.network);
+        let network = request.confinement.shares_network();
         let fds = [&packed, &their_control, &their_stdout, &their_stderr].map(|fd| fd.as_raw_fd());
         let socket = self.socket().map_err(io::Error::other)?;
         message::send(socket.as_fd(), &Start { network }, &fds)?;
@@ -192,24 +211,40 @@ pub fn system_error(what: String, errno: i32) -> StrategyError {
     StrategyError { what, reason: io::Error::from_raw_os_error(errno).to_string() }
 }
 
+/// What a user should know where `error` left only a weaker way.
+fn weaker(error: &StrategyError) -> String {
+    format!(
+        "this machine has no namespaces for a sandbox ({}), so that actions run under Landlock: \
+         what they do not declare is refused, but can be seen to be there, and paths of this \
+         machine may get into what they make; the results are kept apart from others",
+        cause().unwrap_or_else(|| format!("cannot {}: {}", error.what, error.reason))
+    )
+}
+
 /// The error of a machine that allows no way of confining, with what forbids it.
-fn forbidden(error: StrategyError) -> StrategyError {
+fn forbidden(errors: Vec<StrategyError>) -> StrategyError {
+    let what: Vec<String> = errors.iter().map(|error| error.what.clone()).collect();
+    let reasons: Vec<String> = errors.iter().map(|error| error.reason.clone()).collect();
+    let what = if what.is_empty() { "there is no way".to_owned() } else { what.join(", or ") };
+    let cause =
+        cause().unwrap_or_else(|| "a container or a security module may forbid it".to_owned());
+    StrategyError {
+        what: format!("sandbox actions on this machine: {what}"),
+        reason: format!(
+            "{} ({cause}); allow it, or run without a sandbox with `--sandbox=none`",
+            reasons.join(", ")
+        ),
+    }
+}
+
+/// The setting of the machine that forbids user namespaces, if one does.
+fn cause() -> Option<String> {
     let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
     let settings = [
         ("/proc/sys/user/max_user_namespaces", "0"),
         ("/proc/sys/kernel/unprivileged_userns_clone", "0"),
         ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
     ];
-    let cause = settings
-        .iter()
-        .find(|(path, forbids)| read(path).as_deref() == Some(*forbids))
-        .map(|(path, forbids)| format!("`{path}` is {forbids}"))
-        .unwrap_or_else(|| "a container or a security module may forbid it".into());
-    StrategyError {
-        what: format!("sandbox actions on this machine: {}", error.what),
-        reason: format!(
-            "{} ({cause}); allow it, or run without a sandbox with `--sandbox=none`",
-            error.reason
-        ),
-    }
+    let set = settings.iter().find(|(path, forbids)| read(path).as_deref() == Some(*forbids));
+    set.map(|(path, forbids)| format!("`{path}` is {forbids}"))
 }

@@ -17,6 +17,7 @@ use nix::unistd::{self, ForkResult};
 
 use super::message::{self, Hello, Mode, Report, Start};
 use super::reaper;
+use super::rules;
 use super::view::{self, Fault, fault};
 
 /// The hidden first argument.
@@ -46,7 +47,12 @@ pub fn maybe_become_init() {
 fn run(socket: &OwnedFd, hello: &Hello) -> Result<Infallible, Fault> {
     // Keys pressed at the terminal are for rbz, which ends us in its own way.
     let _ = unistd::setsid();
-    if hello.mode == Mode::Unconfined {
+    if !hello.mode.has_namespaces() {
+        if hello.mode == Mode::Landlock {
+            rules::try_out(&hello.base)?;
+        }
+        // Those of reapers that were killed.
+        reaper::adopt_orphans()?;
         message::report(socket, &Report::Ready { overlay: false });
         serve(socket, hello.mode);
     }
@@ -113,13 +119,16 @@ fn serve(socket: &OwnedFd, mode: Mode) -> ! {
             }
         }
     }
+    if !mode.has_namespaces() {
+        reaper::end_descendants(|_, _| {});
+    }
     std::process::exit(0);
 }
 
 /// Forks, with new namespaces for the child. Returns 0 in the child.
 pub fn clone(mode: Mode, network: bool) -> Result<i32, Fault> {
     let mut flags = CloneFlags::empty();
-    if mode != Mode::Unconfined {
+    if mode.has_namespaces() {
         flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
         if !network {
             flags |= CloneFlags::CLONE_NEWNET;

@@ -13,6 +13,8 @@ use nix::sys::socket::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::rules::Rules;
+
 /// How the init confines what it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
@@ -20,8 +22,17 @@ pub enum Mode {
     UserNamespaces,
     /// In namespaces that root may make without a user namespace.
     RootNamespaces,
+    /// By rules for what it may open.
+    Landlock,
     /// Not at all.
     Unconfined,
+}
+
+impl Mode {
+    /// Whether processes have namespaces of their own.
+    pub fn has_namespaces(self) -> bool {
+        matches!(self, Mode::UserNamespaces | Mode::RootNamespaces)
+    }
 }
 
 /// The first message to an init.
@@ -29,15 +40,15 @@ pub enum Mode {
 pub struct Hello {
     /// How it confines.
     pub mode: Mode,
-    /// The directory that the paths of a [`View`] are relative to; empty for `Unconfined`.
+    /// The directory that the paths of a [`View`] are relative to; unused for `Unconfined`.
     pub base: PathBuf,
 }
 
-/// What to run, and what it sees.
+/// What to run, and what keeps it from the rest of the machine.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The view; `None`: the machine as it is.
-    pub view: Option<View>,
+    /// What it sees, or may open.
+    pub confinement: Confinement,
     /// Absolute path of the program, as it sees it.
     pub program: String,
     /// The command line.
@@ -46,6 +57,27 @@ pub struct Request {
     pub env: Vec<String>,
     /// Absolute path of the working directory, as the program sees it.
     pub working_directory: String,
+}
+
+/// What keeps a process from the rest of the machine. It must suit the [`Mode`] of the init.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Confinement {
+    /// Nothing.
+    None,
+    /// Mounts of its own: the rest does not exist for it.
+    View(View),
+    /// Rules: the rest is refused.
+    Rules(Rules),
+}
+
+impl Confinement {
+    /// Whether it is in the machine's network. Rules are about that too, but need no namespace.
+    pub fn shares_network(&self) -> bool {
+        match self {
+            Confinement::View(view) => view.network,
+            Confinement::None | Confinement::Rules(_) => true,
+        }
+    }
 }
 
 /// What a process sees. All paths are relative to [`Hello::base`].
@@ -199,7 +231,7 @@ mod tests {
     #[test]
     fn a_request_larger_than_a_message_arrives_whole() {
         let request = Request {
-            view: None,
+            confinement: Confinement::None,
             program: "/bin/x".into(),
             argv: (0..20_000).map(|number| format!("argument {number}")).collect(),
             env: vec!["A=ä".into()],

@@ -79,11 +79,12 @@ pub fn make_directories(
     Ok(())
 }
 
-/// Puts together what is known of a process that has ended.
+/// Puts together what is known of a process that has ended, which saw its inputs below `exec_root`.
 pub fn complete(
     ended: Ended,
     spawn: &PreparedSpawn,
     mut scratch: Scratch,
+    exec_root: &Path,
 ) -> Result<Completed, StrategyError> {
     let mut missed = missed_inputs(&scratch.path().join(part::TMP).join(MISSING_INPUTS_FILE));
     let Ended { outcome, stdout, mut stderr, wall, cpu, max_rss } = ended;
@@ -115,6 +116,7 @@ pub fn complete(
         wall,
         cpu,
         max_rss,
+        exec_root: exec_root.to_owned(),
         outputs_root,
         missed,
         scratch: Box::new(scratch),

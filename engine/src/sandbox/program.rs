@@ -10,7 +10,8 @@ use nix::sys::stat::{Mode as FileMode, umask};
 use nix::unistd::{self, Gid, Uid};
 
 use super::init::close_on_exec_from;
-use super::message::{self, Mode, Report, Request};
+use super::message::{self, Confinement, Mode, Report, Request};
+use super::rules;
 use super::view::{Fault, MAX_PROCESSES, UID, fault};
 
 /// Becomes the program of `request`. If that fails, `control` is told why.
@@ -60,6 +61,9 @@ fn prepare(
         drop_rights(mode)?;
     }
     close_on_exec_from(3);
+    if let Confinement::Rules(rules) = &request.confinement {
+        rules::enforce(rules)?;
+    }
     Ok((program, argv, env))
 }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{self, ForkResult, Pid};
 
-use super::message::{self, Mode, Report};
+use super::message::{self, Confinement, Mode, Report};
 use super::program;
 use super::view::{self, Fault, fault};
 
@@ -42,14 +42,14 @@ fn run_request(
     // When the machine runs out of memory, an action goes before rbz or the user's session do.
     // Where it may not be raised, it stays as it is.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
-    if let Some(view) = &request.view {
-        if !view.network {
-            raise_loopback()?;
+    match &request.confinement {
+        Confinement::View(view) => {
+            if !view.network {
+                raise_loopback()?;
+            }
+            view::enter(view)?;
         }
-        view::enter(view)?;
-    } else {
-        // Orphans of the program become ours, so that they can be found when it has ended.
-        nix::sys::prctl::set_child_subreaper(true).map_err(fault("adopt orphans"))?;
+        Confinement::Rules(_) | Confinement::None => adopt_orphans()?,
     }
     // Inside, nobody may look into this process: it has rights that the program lacks.
     let _ = nix::sys::prctl::set_dumpable(false);
@@ -102,7 +102,7 @@ fn wait_for(child: Pid, control: &OwnedFd, signals: &SignalFd) -> Result<Option<
             return Ok(None);
         }
         while let Ok(Some(_)) = signals.read_signal() {}
-        while let Some((pid, status)) = reap(libc::WNOHANG) {
+        while let Children::Ended(pid, status) = reap(libc::WNOHANG) {
             if pid == child {
                 return Ok(Some(status));
             }
@@ -110,19 +110,54 @@ fn wait_for(child: Pid, control: &OwnedFd, signals: &SignalFd) -> Result<Option<
     }
 }
 
-/// One process that has ended, if there is one.
-fn reap(options: i32) -> Option<(Pid, i32)> {
+/// What is to be known of the children of this process.
+enum Children {
+    /// This one has ended, with this status.
+    Ended(Pid, i32),
+    /// All that are left still run.
+    Run,
+    /// There are none.
+    None,
+}
+
+/// Takes note of one child that has ended. With `libc::WNOHANG` it does not wait for one.
+fn reap(options: i32) -> Children {
     loop {
         let mut status = 0;
         // SAFETY: `status` lives for the time of the call. The status is wanted as it is, which
         // the safe function does not give.
         let pid = unsafe { libc::waitpid(-1, &mut status, options) };
         match pid {
-            0 => return None,
+            0 => return Children::Run,
             -1 if Errno::last() == Errno::EINTR => continue,
-            -1 => return None,
-            pid => return Some((Pid::from_raw(pid), status)),
+            -1 => return Children::None,
+            pid => return Children::Ended(Pid::from_raw(pid), status),
         }
+    }
+}
+
+/// Makes orphans among what this process starts its own, so that they can be found.
+pub fn adopt_orphans() -> Result<(), Fault> {
+    nix::sys::prctl::set_child_subreaper(true).map_err(fault("adopt orphans"))
+}
+
+/// Kills all that this process, which has adopted orphans, has started, and returns when it is gone.
+/// `ended` gets what becomes of each child.
+pub fn end_descendants(mut ended: impl FnMut(Pid, i32)) {
+    loop {
+        // What the dead leave behind is adopted, and the list of children may lack some while they
+        // come and go: repeating this finds everything.
+        for pid in descendants(unistd::getpid()) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        loop {
+            match reap(libc::WNOHANG) {
+                Children::Ended(pid, status) => ended(pid, status),
+                Children::Run => break,
+                Children::None => return,
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
@@ -131,27 +166,21 @@ fn reap(options: i32) -> Option<(Pid, i32)> {
 fn kill_all(mode: Mode, child: Pid, mut status: Option<i32>) -> Option<i32> {
     // As the first process of a namespace, "all processes" are those of the namespace. Nowhere
     // else may this be asked for.
-    let owns_namespace = mode != Mode::Unconfined && unistd::getpid().as_raw() == 1;
+    let owns_namespace = mode.has_namespaces() && unistd::getpid().as_raw() == 1;
+    let mut note = |pid, how| {
+        if pid == child {
+            status = Some(how);
+        }
+    };
     if owns_namespace {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-        while let Some((pid, ended)) = reap(0) {
-            if pid == child {
-                status = Some(ended);
-            }
+        while let Children::Ended(pid, how) = reap(0) {
+            note(pid, how);
         }
-        return status;
+    } else {
+        end_descendants(note);
     }
-    // What the dead leave behind is adopted, so that repeating this finds everything.
-    loop {
-        descendants(unistd::getpid()).iter().for_each(|&pid| {
-            let _ = kill(pid, Signal::SIGKILL);
-        });
-        match reap(0) {
-            Some((pid, ended)) if pid == child => status = Some(ended),
-            Some(_) => {}
-            None => return status,
-        }
-    }
+    status
 }
 
 /// The processes below `pid`, as far as they can be seen.

@@ -1,24 +1,20 @@
-//! The strategy `sandboxed`: stages inputs, has the process run, and finds what it wrote.
+//! The strategy `sandboxed`: finds the best way of confining that the machine allows, and runs
+//! processes in it.
 
 use std::borrow::Cow;
-use std::io;
-use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::connection::{Connection, SandboxKind};
-use super::message::{Mode, Request, View, Writable};
-use super::outputs::{self, MISSING_INPUTS_FILE, MISSING_INPUTS_VARIABLE};
+use super::landlocked::Landlocked;
+use super::message::Mode;
+use super::namespaced::Namespaced;
+use super::remembered_way::RememberedWay;
 use super::scratch::Session;
-use super::supervise::{Limits, supervise};
-use super::system_trees::SystemTrees;
-use super::tree::TreeError;
-use super::tree_pool::TreePool;
-use super::view::{UID, part};
-use super::writable;
+use super::ways::Ways;
 use crate::local::Local;
 use crate::strategy::{
-    Cancel, Completed, EXEC_ROOT, PreparedSpawn, StagedInput, Strategy, StrategyError,
+    Cancel, Completed, Isolation, PreparedSpawn, StagedInput, Strategy, StrategyError,
 };
 
 /// Runs processes in the sandbox; those that ask for it, outside.
@@ -26,55 +22,42 @@ pub struct Sandboxed {
     directory: PathBuf,
     /// What the first process started; its error is kept too, as it will not go away.
     state: Mutex<Option<Result<Arc<State>, Arc<StrategyError>>>>,
+    /// How keys say that processes are confined.
+    isolation: OnceLock<Isolation>,
     local: Local,
     ways: Ways,
 }
 
-/// Which of the ways that a machine may lack are used where it has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ways {
-    /// Without them only root can confine processes.
-    pub user_namespaces: bool,
-    /// Without them inputs that lie beside outputs are copied.
-    pub overlay: bool,
-}
-
-impl Default for Ways {
-    fn default() -> Self {
-        Ways { user_namespaces: true, overlay: true }
-    }
-}
-
+/// A running init with what belongs to it.
 struct State {
-    connection: Connection,
-    /// Whether the execution root is an overlay.
-    overlay: bool,
-    trees: Arc<TreePool>,
-    system_trees: SystemTrees,
-    session: Arc<Session>,
+    confined: Confined,
+    /// Why it is not a better way.
+    notice: Option<String>,
+}
+
+/// What runs processes in one way.
+enum Confined {
+    ByNamespaces(Namespaced),
+    ByLandlock(Landlocked),
 }
 
 impl Sandboxed {
-    /// A sandbox that works in `directory`, on the file system of the store. Nothing is started
-    /// or written before the first process is run.
-    pub fn new(directory: &Path) -> Sandboxed {
+    /// A sandbox that works in `directory`, on the file system of the store, in the best of these
+    /// `ways`. Nothing is started or written before it is needed.
+    pub fn new(directory: &Path, ways: Ways) -> Sandboxed {
         Sandboxed {
             directory: directory.to_owned(),
             state: Mutex::new(None),
+            isolation: OnceLock::new(),
             local: Local::new(directory),
-            ways: Ways::default(),
+            ways,
         }
-    }
-
-    /// Like [`Sandboxed::new`], but does without what a lesser machine would lack.
-    pub fn on_a_machine_with(directory: &Path, ways: Ways) -> Sandboxed {
-        Sandboxed { ways, ..Sandboxed::new(directory) }
     }
 
     /// What the machine allows.
     pub fn kind(&self) -> SandboxKind {
         match self.state() {
-            Ok(state) => state.connection.kind(),
+            Ok(state) => state.connection().kind(),
             Err(error) => SandboxKind::Unavailable { reason: error.to_string() },
         }
     }
@@ -101,14 +84,26 @@ impl Sandboxed {
 
     fn start(&self) -> Result<State, StrategyError> {
         let session = Session::open(&self.directory)?;
-        let connection = match self.ways.user_namespaces {
-            true => Connection::confined(&session)?,
-            false => Connection::start(Mode::RootNamespaces, session.base())?,
+        let (connection, notice) = Connection::best(&session, &self.ways)?;
+        let remembered = RememberedWay::new(&self.directory, &self.ways);
+        let isolation = isolation(connection.mode());
+        if self.isolation.get().is_some_and(|told| *told != isolation) {
+            // Results under keys that speak of another way would be believed by everybody.
+            remembered.forget();
+            return Err(StrategyError {
+                what: "sandbox actions as before".into(),
+                reason: "what this machine allows has changed; build again".into(),
+            });
+        }
+        remembered.set(connection.mode());
+        let confined = match isolation {
+            Isolation::Landlock => Confined::ByLandlock(Landlocked::new(connection, session)),
+            _ => {
+                let overlay = self.ways.overlay;
+                Confined::ByNamespaces(Namespaced::new(connection, session, overlay))
+            }
         };
-        let overlay = self.ways.overlay && connection.overlay();
-        SystemTrees::remove_old(&session);
-        let trees = TreePool::new(session.clone());
-        Ok(State { connection, overlay, trees, system_trees: SystemTrees::default(), session })
+        Ok(State { confined, notice })
     }
 }
 
@@ -121,7 +116,7 @@ impl Strategy for Sandboxed {
         match state.run(spawn, cancel) {
             // Somebody killed the init, most likely a machine without memory, and everything in
             // it: what was running begins again, once.
-            Err(_) if !state.connection.is_alive() && !cancel.is_cancelled() => {
+            Err(_) if !state.connection().is_alive() && !cancel.is_cancelled() => {
                 self.give_up(&state);
                 self.state()?.run(spawn, cancel)
             }
@@ -129,65 +124,46 @@ impl Strategy for Sandboxed {
         }
     }
 
-    fn name(&self) -> &'static str {
-        "sandboxed"
+    fn isolation(&self) -> Isolation {
+        *self.isolation.get_or_init(|| {
+            let remembered = RememberedWay::new(&self.directory, &self.ways).get();
+            let mode = remembered.or_else(|| Some(self.state().ok()?.connection().mode()));
+            // Where there is no way no process will run, and what did run before counts.
+            mode.map_or(Isolation::Namespaces, isolation)
+        })
     }
 
-    fn key_material(&self) -> &str {
-        ""
+    fn notice(&self) -> Option<String> {
+        self.state().ok()?.notice.clone()
+    }
+}
+
+fn isolation(mode: Mode) -> Isolation {
+    match mode {
+        Mode::UserNamespaces | Mode::RootNamespaces => Isolation::Namespaces,
+        Mode::Landlock => Isolation::Landlock,
+        Mode::Unconfined => Isolation::None,
     }
 }
 
 impl State {
+    fn connection(&self) -> &Connection {
+        match &self.confined {
+            Confined::ByNamespaces(namespaced) => namespaced.connection(),
+            Confined::ByLandlock(landlocked) => landlocked.connection(),
+        }
+    }
+
     fn run(&self, spawn: &PreparedSpawn, cancel: &Cancel) -> Result<Completed, StrategyError> {
-        let (system, inputs) = split(&spawn.inputs);
-        let scratch = self.session.scratch().map_err(|error| StrategyError {
-            what: "make a scratch directory".into(),
-            reason: error.to_string(),
-        })?;
-        let upper = scratch.path().join(part::UPPER);
-        let (tree, writable) = if self.overlay {
-            (self.trees.get(&inputs).map_err(failed)?, Writable::Everywhere)
-        } else {
-            let directories = writable::directories(spawn);
-            writable::stage(&upper, &inputs, &directories).map_err(failed)?;
-            let read_only = writable::read_only_part(&inputs, &directories);
-            (self.trees.get(&read_only).map_err(failed)?, Writable::Directories(directories))
-        };
-        let owner = (self.connection.mode() == Mode::RootNamespaces).then_some(UID);
-        outputs::make_directories(&upper, &spawn.outputs, owner)?;
-        if let Some(owner) = owner {
-            for name in [part::TMP, part::HOME] {
-                give(&scratch.path().join(name), owner)?;
-            }
+        match &self.confined {
+            Confined::ByNamespaces(namespaced) => namespaced.run(spawn, cancel),
+            Confined::ByLandlock(landlocked) => landlocked.run(spawn, cancel),
         }
-        let system = self.system_trees.get(&self.session, system, spawn.network).map_err(failed)?;
-        let view = View {
-            system,
-            inputs: tree.name().to_owned(),
-            scratch: scratch.name().to_owned(),
-            writable,
-            network: spawn.network,
-        };
-        let running =
-            self.connection.run(&request(spawn, view), spawn.merge_output).map_err(|error| {
-                StrategyError {
-                    what: "start a process in the sandbox".into(),
-                    reason: error.to_string(),
-                }
-            })?;
-        let live = spawn.live.as_ref();
-        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
-        drop(tree);
-        if owner.is_some() {
-            take_back(&upper)?;
-        }
-        outputs::complete(ended, spawn, scratch)
     }
 }
 
 /// The parts of the machine, and the rest.
-fn split(inputs: &[StagedInput]) -> (&[StagedInput], Cow<'_, [StagedInput]>) {
+pub fn split(inputs: &[StagedInput]) -> (&[StagedInput], Cow<'_, [StagedInput]>) {
     let before = |end: &str| inputs.partition_point(|input| &*input.path < end);
     // `0` is the sign after `/`: all absolute paths lie between the two.
     let (from, to) = (before("/"), before("0"));
@@ -196,50 +172,4 @@ fn split(inputs: &[StagedInput]) -> (&[StagedInput], Cow<'_, [StagedInput]>) {
         (some, others) => Cow::Owned([some, others].concat()),
     };
     (&inputs[from..to], others)
-}
-
-fn request(spawn: &PreparedSpawn, view: View) -> Request {
-    let in_exec_root = |path: &str| match path {
-        "" => EXEC_ROOT.to_owned(),
-        path if path.starts_with('/') => path.to_owned(),
-        path => format!("{EXEC_ROOT}/{path}"),
-    };
-    let program = in_exec_root(spawn.argv.first().map_or("", String::as_str));
-    let mut argv = spawn.argv.clone();
-    // A program finds itself by its name as long as that holds from where it starts.
-    if !spawn.working_directory.is_empty() && !argv.is_empty() {
-        argv[0].clone_from(&program);
-    }
-    let mut env: Vec<String> =
-        spawn.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if !spawn.env.contains_key(MISSING_INPUTS_VARIABLE) {
-        env.push(format!("{MISSING_INPUTS_VARIABLE}=/tmp/{MISSING_INPUTS_FILE}"));
-    }
-    let working_directory = in_exec_root(&spawn.working_directory);
-    Request { view: Some(view), program, argv, env, working_directory }
-}
-
-fn failed(error: TreeError) -> StrategyError {
-    StrategyError { what: "stage the inputs of a process".into(), reason: error.to_string() }
-}
-
-fn give(path: &Path, owner: u32) -> Result<(), StrategyError> {
-    lchown(path, Some(owner), Some(owner)).map_err(|error| StrategyError {
-        what: format!("hand `{}` over to a process", path.display()),
-        reason: error.to_string(),
-    })
-}
-
-/// Makes everything below `upper` root's own again.
-fn take_back(upper: &Path) -> Result<(), StrategyError> {
-    let all = || -> io::Result<()> {
-        for entry in walkdir::WalkDir::new(upper) {
-            lchown(entry?.path(), Some(0), Some(0))?;
-        }
-        Ok(())
-    };
-    all().map_err(|error| StrategyError {
-        what: "take the outputs of a process over".into(),
-        reason: error.to_string(),
-    })
 }

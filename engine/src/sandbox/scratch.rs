@@ -11,7 +11,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::sweeper::Sweeper;
 use super::view::{DEVICES, TRIAL, part};
-use crate::strategy::StrategyError;
+use crate::digest::FingerprintBuilder;
+use crate::strategy::{DeclaredOutput, StrategyError};
 
 /// The directory of one rbz process, which holds a lock on it as long as it lives.
 ///
@@ -35,6 +36,9 @@ const TREES: &str = "trees";
 const SCRATCH: &str = "scratch";
 const SYSTEM: &str = "system";
 const RUBBISH: &str = "rubbish";
+
+/// How long the name of a scratch directory is that belongs to certain outputs.
+const SCRATCH_NAME: usize = 10;
 
 /// The directory beside the sessions for what is to be looked at after the build.
 const KEPT: &str = "kept";
@@ -123,9 +127,40 @@ impl Session {
     }
 
     /// A new scratch directory.
-    pub fn scratch(self: &Arc<Self>) -> io::Result<Scratch> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{SCRATCH}/{number}");
+    pub fn scratch(self: &Arc<Self>) -> Result<Scratch, StrategyError> {
+        self.make_scratch(None).map_err(no_scratch)
+    }
+
+    /// A new scratch directory whose path is the same each time for a process that writes these
+    /// `outputs`: a process that sees paths of the machine may write its own into them.
+    pub fn scratch_for(
+        self: &Arc<Self>,
+        outputs: &[DeclaredOutput],
+    ) -> Result<Scratch, StrategyError> {
+        let mut builder = FingerprintBuilder::new("scratch");
+        for output in outputs {
+            builder.str(&output.path);
+        }
+        let mut name = builder.finish().to_hex();
+        name.truncate(SCRATCH_NAME);
+        self.make_scratch(Some(name)).map_err(no_scratch)
+    }
+
+    fn make_scratch(self: &Arc<Self>, wanted: Option<String>) -> io::Result<Scratch> {
+        let numbered = || {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            format!("{SCRATCH}/{number}")
+        };
+        let mut name = match wanted {
+            Some(name) => format!("{SCRATCH}/{name}"),
+            None => numbered(),
+        };
+        while let Err(error) = DirBuilder::new().mode(0o755).create(self.base.join(&name)) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            name = numbered();
+        }
         let scratch = Scratch { session: self.clone(), name, keep: false };
         make_directory(&scratch.path())?;
         for name in [part::UPPER, part::WORK, part::TMP, part::HOME] {
@@ -135,6 +170,10 @@ impl Session {
         fs::set_permissions(scratch.path().join(part::TMP), Permissions::from_mode(0o1777))?;
         Ok(scratch)
     }
+}
+
+fn no_scratch(error: io::Error) -> StrategyError {
+    StrategyError { what: "make a scratch directory".into(), reason: error.to_string() }
 }
 
 /// The directory in which one process writes. Removed when dropped, unless it is kept.

@@ -65,6 +65,8 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(2);
 /// Waits for the end of a process, whichever way it comes.
 pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyError> {
     let started = Instant::now();
+    // A limit beyond the end of time is none.
+    let deadline = limits.timeout.and_then(|timeout| started.checked_add(timeout));
     let mut stdout = Stream::new(Some(running.stdout))?;
     let mut stderr = Stream::new(running.stderr)?;
     let mut control = Some(running.control);
@@ -82,7 +84,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
                 break;
             }
         } else {
-            let late = limits.timeout.is_some_and(|timeout| now >= started + timeout);
+            let late = deadline.is_some_and(|deadline| now >= deadline);
             let why = match (limits.cancel.is_cancelled(), late) {
                 (true, _) => Some(Exit::Cancelled),
                 (_, true) => Some(Exit::TimedOut),
@@ -93,7 +95,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
                 killed = Some((why, now));
             }
         }
-        let left = limits.timeout.map(|timeout| (started + timeout).saturating_duration_since(now));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
         let wait = match killed {
             None => left.map_or(CANCEL_INTERVAL, |left| left.min(CANCEL_INTERVAL)),
             Some(_) => CANCEL_INTERVAL,

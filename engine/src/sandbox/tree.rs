@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::paths::{is_plain, parent};
 use crate::store::BLOB_DATE;
-use crate::strategy::{StagedContent, StagedInput};
+use crate::strategy::{StagedContent, StagedInput, StrategyError};
 
 /// What could not be staged.
 #[derive(Debug, Error)]
@@ -33,6 +33,13 @@ pub enum TreeError {
         /// The system's answer.
         reason: String,
     },
+}
+
+impl TreeError {
+    /// As the failure of a strategy.
+    pub fn into_strategy_error(self) -> StrategyError {
+        StrategyError { what: "stage the inputs of a process".into(), reason: self.to_string() }
+    }
 }
 
 /// How files get into a tree.

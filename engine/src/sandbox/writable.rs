@@ -56,6 +56,17 @@ pub fn stage(
     Tree::new(upper, Staging::Copies)?.update(&part)
 }
 
+/// Puts copies of the inputs that lie in `directory` there: at `place`, which is empty.
+pub fn stage_in(place: &Path, inputs: &[StagedInput], directory: &str) -> Result<(), TreeError> {
+    let inside = |input: &StagedInput| {
+        let path = input.path.strip_prefix(directory)?.trim_start_matches('/');
+        let is_inside = !path.is_empty() && is_below(&input.path, directory);
+        is_inside.then(|| StagedInput { path: path.into(), content: input.content.clone() })
+    };
+    let part: Vec<StagedInput> = inputs.iter().filter_map(inside).collect();
+    Tree::new(place, Staging::Copies)?.update(&part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
 use rbz_engine::plan::{Plan, Program, RequestedTarget, TestTarget};
 use rbz_engine::runfiles::Runfiles;
-use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::sandbox::{Sandboxed, Ways};
 use rbz_engine::strategy::Cancel;
 use rbz_engine::test_plan::{TestOptions, add_test_runs};
 use rbz_engine::value::Value;
@@ -139,7 +139,7 @@ impl Workspace {
             stream_tests: false,
         };
         let sandbox = self.dir.join("base/sandbox");
-        let (sandboxed, local) = (Sandboxed::new(&sandbox), Local::new(&sandbox));
+        let (sandboxed, local) = (Sandboxed::new(&sandbox, Ways::default()), Local::new(&sandbox));
         let engine = Engine::open(options, Arc::new(sandboxed), Arc::new(local)).unwrap();
         let sink = |_: Event| {};
         engine.build(&self.plan, goals, &sink, &Cancel::default()).unwrap()

@@ -163,9 +163,8 @@ fn root_namespaces_do_the_same() {
         println!("skipped: only root can make namespaces without a user namespace");
         return;
     }
-    let ways = Ways { user_namespaces: false, ..Ways::default() };
-    let workshop =
-        Workshop::with(|directory| Arc::new(Sandboxed::on_a_machine_with(directory, ways)));
+    let ways = Ways { user_namespaces: false, landlock: false, ..Ways::default() };
+    let workshop = Workshop::with(|directory| Arc::new(Sandboxed::new(directory, ways)));
     let before = workshop.store();
     let spawn = workshop
         .script(

@@ -60,6 +60,10 @@ fn status_and_signal_are_told() {
     assert_eq!(workshop.run(&workshop.script("exit 42")).exit, Exit::Status(42));
     assert_eq!(workshop.run(&workshop.script("kill -SEGV $$")).exit, Exit::Signal(libc::SIGSEGV));
     assert_eq!(workshop.run(&workshop.script("kill -TERM $$")).exit, Exit::Signal(libc::SIGTERM));
+    // No limit is too far away to be reckoned with.
+    let mut endless = workshop.script("exit 4");
+    endless.timeout = Some(Duration::MAX);
+    assert_eq!(workshop.run(&endless).exit, Exit::Status(4));
     // Nobody inside can touch the process that watches over them.
     assert_eq!(workshop.run(&workshop.script("kill -9 1; exit 3")).exit, Exit::Status(3));
 }
@@ -243,7 +247,9 @@ fn a_killed_rbz_leaves_no_process() {
     // What it left on the disk is no hindrance.
     let sandbox = std::path::Path::new(directory.trim()).join("base/sandbox");
     assert!(fs::read_dir(sandbox.join("0/scratch")).unwrap().count() > 0);
-    let workshop = Workshop::with(|_| Arc::new(rbz_engine::sandbox::Sandboxed::new(&sandbox)));
+    let workshop = Workshop::with(|_| {
+        Arc::new(rbz_engine::sandbox::Sandboxed::new(&sandbox, Default::default()))
+    });
     assert_eq!(workshop.says(&workshop.script("echo well")), "well\n");
     assert_eq!(fs::read_dir(sandbox.join("0/scratch")).unwrap().count(), 0);
     drop(workshop);

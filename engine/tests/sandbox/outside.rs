@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rbz_engine::local::Local;
 use rbz_engine::sandbox::{SandboxKind, Sandboxed, Ways, probe};
-use rbz_engine::strategy::{Exit, Strategy};
+use rbz_engine::strategy::{Exit, Isolation, Strategy};
 
 use crate::endings::processes_with;
 use crate::runner::Test;
@@ -47,7 +47,7 @@ fn local_sees_the_machine_and_spares_the_store() {
     assert_eq!(fs::read_to_string(done.outputs_root.join("out/p/o")).unwrap(), "o\n");
     assert_eq!(done.missed, ["pkg/missed"]);
     assert!(workshop.store() == before);
-    assert_eq!(workshop.strategy.key_material(), "local");
+    assert_eq!(workshop.strategy.isolation(), Isolation::None);
 }
 
 fn local_kills_what_is_left() {
@@ -72,8 +72,7 @@ fn an_action_can_ask_to_be_outside() {
 
 fn without_overlays_inputs_are_safe_too() {
     let ways = Ways { overlay: false, ..Ways::default() };
-    let workshop =
-        Workshop::with(|directory| Arc::new(Sandboxed::on_a_machine_with(directory, ways)));
+    let workshop = Workshop::with(|directory| Arc::new(Sandboxed::new(directory, ways)));
     let inputs = vec![workshop.text("pkg/in", "I\n"), workshop.text("out/p/beside", "B\n")];
     let before = workshop.store();
     let spawn = workshop
@@ -100,7 +99,7 @@ fn without_overlays_inputs_are_safe_too() {
 fn two_rbz_in_one_directory() {
     let workshop = Workshop::new();
     let place = workshop.directory.path().join("base/sandbox");
-    let other = Sandboxed::new(&place);
+    let other = Sandboxed::new(&place, Ways::default());
     let spawn =
         workshop.script("cat in; chmod +w in; echo x > in").input(workshop.text("in", "I\n"));
     assert_eq!(workshop.says(&spawn), "I\n");

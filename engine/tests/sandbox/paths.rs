@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::sandbox::{Sandboxed, Ways};
 use rbz_engine::strategy::{Cancel, Exit, StagedContent, StagedInput};
 
 use crate::endings::soon;
@@ -46,7 +46,7 @@ fn odd_names() {
 fn an_odd_place_for_the_sandbox() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join(ODD.concat());
-    let workshop = Workshop::with(|_| Arc::new(Sandboxed::new(&place)));
+    let workshop = Workshop::with(|_| Arc::new(Sandboxed::new(&place, Ways::default())));
     let spawn = workshop.script("cat in; echo x > o").input(workshop.text("in", "I\n"));
     assert_eq!(workshop.says(&spawn), "I\n");
 }

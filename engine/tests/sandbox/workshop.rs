@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rbz_engine::dynamic_libraries::dynamic_libraries;
-use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::sandbox::{Sandboxed, Ways};
 use rbz_engine::strategy::{
     Cancel, Completed, DeclaredOutput, Exit, PreparedSpawn, StagedContent, StagedInput, Strategy,
 };
@@ -29,7 +29,7 @@ pub struct Workshop {
 
 impl Workshop {
     pub fn new() -> Workshop {
-        Self::with(|directory| Arc::new(Sandboxed::new(directory)))
+        Self::with(|directory| Arc::new(Sandboxed::new(directory, Ways::default())))
     }
 
     pub fn with(make: impl FnOnce(&Path) -> Arc<dyn Strategy>) -> Workshop {

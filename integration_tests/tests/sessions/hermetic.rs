@@ -235,13 +235,13 @@ run = rule(
 }
 
 #[test]
-fn where_namespaces_are_forbidden_that_is_said() {
+fn where_namespaces_are_asked_for_and_forbidden_that_is_said() {
     let ws = command("echo made > $@").build();
     // Without rights, in a user namespace that allows no further one.
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
                   exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"";
     let wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"];
-    let outcome = ws.rbz("build //:o").wrapped(wrapper).exit_code(36).run();
+    let outcome = ws.rbz("build //:o --sandbox=namespaces").wrapped(wrapper).exit_code(36).run();
     outcome
         .stderr_has("cannot sandbox actions on this machine")
         .stderr_has("`/proc/sys/user/max_user_namespaces` is 0")

@@ -14,6 +14,7 @@ mod debugging;
 mod determinism;
 mod documentation;
 mod examples;
+mod forbidden_namespaces;
 mod hermetic;
 mod libraries;
 mod linked_programs;
