@@ -193,3 +193,29 @@ fn the_table_of_dependencies_is_complete() {
         rows.flat_map(|row| row.split(", ")).filter(|name| *name != "crate").collect();
     assert_eq!(listed, names);
 }
+
+/// A message that is explained is one that somebody can get.
+#[test]
+fn messages_that_are_explained_for_projects_of_asdf_exist() {
+    let page = read(in_repository("docs/coming-from-asdf.md"));
+    let (_, table) = page.split_once("| message | what to do |").expect("the table is there");
+    let mut sources = String::new();
+    for directory in ["rules/repositories/rbz/lisp", "cli/src", "starlark_lib/src"] {
+        for entry in WalkDir::new(in_repository(directory)) {
+            let entry = entry.expect("the repository can be read");
+            if entry.file_type().is_file() {
+                sources += &read(entry.path()).replace('\\', "");
+            }
+        }
+    }
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut seen = 0;
+    for row in rows {
+        let message = row.split('`').nth(1).expect("a message stands in backticks");
+        for part in message.split(['…', '"']).map(str::trim).filter(|part| part.len() > 8) {
+            assert!(sources.contains(part), "`{part}` is no part of a message: {row}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 6, "{table}");
+}
