@@ -33,14 +33,17 @@ pub fn test(arguments: &[String]) -> Result<()> {
     run(test)
 }
 
-/// Times of rbz and of ASDF for the same sources.
+/// Times of rbz and of ASDF for the same sources, and of linking.
 pub fn benchmark() -> Result<()> {
     run(cargo(&["build", "--package", "rbz"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let program = target.unwrap_or_else(|| repository().join("target")).join("debug/rbz");
-    let mut compare = Command::new(repository().join("benchmarks/compare"));
-    compare.arg(program);
-    run(compare)
+    for script in ["benchmarks/compare", "benchmarks/link"] {
+        let mut command = Command::new(repository().join(script));
+        command.arg(&program);
+        run(command)?;
+    }
+    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> Command {

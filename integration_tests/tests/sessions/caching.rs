@@ -55,7 +55,8 @@ fn a_changed_file_rebuilds_exactly_what_depends_on_it() {
     ws.edit("greeting/greeting.lisp", "name)\n  (words", "name)\n  \"Greets NAME.\"\n  (words");
     let outcome = ws.rbz("build //...").run();
     assert_eq!(compiled(&outcome), ["app/app.fasl", "greeting/greeting.fasl"]);
-    assert_eq!(outcome.ran_of("LispCore"), ["app/app"]);
+    assert_eq!(outcome.ran_of("LispCore"), ["app/app~/app.core"]);
+    assert_eq!(outcome.ran_of("CcLink"), ["app/app"]);
 
     ws.edit("weather/weather.lisp", ":rain", ":sun");
     let outcome = ws.rbz("build //...").run();

@@ -236,8 +236,17 @@ fn what_cannot_be_linked_is_the_runtime_and_a_core() {
     std::fs::create_dir(&home).expect("the workspace is there");
     std::fs::copy("/usr/lib/sbcl/sbcl.core", home.join("sbcl.core")).expect("SBCL is installed");
     std::os::unix::fs::symlink("/usr/lib/sbcl/contrib", home.join("contrib")).expect("it is new");
+    let (object, makefile) = (home.join("sbcl.o"), home.join("sbcl.mk"));
     let home = home.to_str().expect("it is UTF-8");
     let outcome = ws.rbz("build //:p").env("SBCL_HOME", home).run();
     outcome.stderr_has("sbcl.o is not there; the SBCL was built without :sb-linkable-runtime");
     assert_eq!(prints(ws.root(), "rbz-bin/p", &["b"]), "B\n");
+
+    // One whose runtime needs a library that is not there.
+    std::fs::copy("/usr/lib/sbcl/sbcl.o", object).expect("SBCL is installed");
+    let libraries = rbz_integration_tests::workspace::read("/usr/lib/sbcl/sbcl.mk");
+    std::fs::write(makefile, libraries.replace("-lzstd", "-lnowhere")).expect("it can be written");
+    let outcome = ws.rbz("build //:p").env("SBCL_HOME", home).run();
+    outcome.stderr_has("needs `-lnowhere`, and its own program does not use such a library");
+    assert_eq!(prints(ws.root(), "rbz-bin/p", &["c"]), "C\n");
 }

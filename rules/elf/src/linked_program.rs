@@ -7,7 +7,7 @@
 use object::elf;
 use object::endian::LittleEndian;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, SectionKind};
 use thiserror::Error;
 
 use crate::core_file::{CoreError, CoreFile, SpaceId};
@@ -25,6 +25,15 @@ pub enum ProgramError {
     /// The core in it cannot be used.
     #[error("the core in it cannot be used: {0}")]
     Core(#[from] CoreError),
+    /// The runtime in it refuses the core.
+    #[error(
+        "its core was saved by the SBCL `{build_id}`, and the runtime that it was linked with is \
+         that of another"
+    )]
+    OtherRuntime {
+        /// What the build of the SBCL that saved the core is called.
+        build_id: String,
+    },
     /// The core is at an offset that the runtime cannot map.
     #[error("its core is at byte {offset} of the file, which is no multiple of a page")]
     Unaligned {
@@ -81,6 +90,10 @@ impl LinkedProgram {
             return Err(ProgramError::Unaligned { offset });
         }
         let core = CoreFile::parse(section.data().map_err(unreadable)?)?;
+        if !file.sections().any(|section| has_runtime_of(&section, core.build_id())) {
+            let build_id = core.build_id().to_owned();
+            return Err(ProgramError::OtherRuntime { build_id });
+        }
         let text = core.text()?;
         let linkage = text.address.checked_sub(LINKAGE_BYTES);
         let linkage = linkage.ok_or(CoreError::NoImmobileCode)?;
@@ -106,4 +119,12 @@ impl LinkedProgram {
         }
         Ok(LinkedProgram { is_split })
     }
+}
+
+/// Whether a section has what the runtime compares with the core: the name of its own build.
+fn has_runtime_of<'d>(section: &impl ObjectSection<'d>, build_id: &str) -> bool {
+    use SectionKind::{Data, ReadOnlyData, ReadOnlyString};
+    let is_data = matches!(section.kind(), Data | ReadOnlyData | ReadOnlyString);
+    let data = section.data().unwrap_or_default();
+    is_data && data.windows(build_id.len().max(1)).any(|window| window == build_id.as_bytes())
 }
