@@ -243,6 +243,10 @@ pub struct BuildOptions {
     #[arg(long, default_value = "auto", value_name = "auto|namespaces|landlock|none",
           value_parser = PossibleValuesParser::new(["auto", "namespaces", "landlock", "none"]))]
     pub sandbox: String,
+    /// How actions that allow it run: `resident`, forked from a process that has loaded what they need,
+    /// or `sandboxed`, each alone; what is built is the same
+    #[arg(long, value_name = "[MNEMONIC=]resident|sandboxed")]
+    pub strategy: Vec<String>,
     /// Keeps the directories of actions that fail, and says where they are
     #[arg(long)]
     pub sandbox_debug: bool,

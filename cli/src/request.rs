@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rbz_engine::build::Residency;
 use rbz_engine::sandbox::Ways;
 
 use crate::arguments::{BuildArguments, BuildOptions, DisplayOptions, TestOptions, When};
@@ -102,6 +103,8 @@ pub struct BuildRequest {
     pub subcommands: bool,
     /// In which ways the sandbox of actions may be made; `None`: they run outside.
     pub sandbox: Option<Ways>,
+    /// Which actions are forked from a process that has loaded what they need.
+    pub residency: Residency,
     /// Whether the sandboxes of failed actions are kept.
     pub sandbox_debug: bool,
     /// Whether ready actions run in random order.
@@ -292,6 +295,7 @@ impl BuildRequest {
             verbose_failures,
             subcommands,
             sandbox,
+            strategy,
             sandbox_debug,
             shuffle,
             show_result,
@@ -338,6 +342,7 @@ impl BuildRequest {
                 "landlock" => Some(Ways::landlock()),
                 _ => Some(Ways::default()),
             },
+            residency: residency(&strategy)?,
             sandbox_debug,
             shuffle,
             show_result,
@@ -450,6 +455,29 @@ fn size(text: &str) -> Result<Option<u64>, CommandError> {
     let number: u64 = digits.parse().map_err(|_| error())?;
     let bytes = number.checked_mul(unit).ok_or_else(error)?;
     Ok((bytes > 0).then_some(bytes))
+}
+
+/// Which actions `--strategy` lets be forked; a later word for the same actions counts.
+fn residency(texts: &[String]) -> Result<Residency, CommandError> {
+    let mut residency = Residency { default: true, ..Residency::default() };
+    for text in texts {
+        let (mnemonic, way) = match text.split_once('=') {
+            Some((mnemonic, way)) => (Some(mnemonic), way),
+            None => (None, text.as_str()),
+        };
+        let resident = match way {
+            "resident" => true,
+            "sandboxed" => false,
+            _ => return Err(wrong("strategy", text, "it must be `resident` or `sandboxed`")),
+        };
+        match mnemonic {
+            Some(mnemonic) => {
+                residency.by_mnemonic.insert(mnemonic.to_owned(), resident);
+            }
+            None => residency.default = resident,
+        }
+    }
+    Ok(residency)
 }
 
 fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, CommandError> {

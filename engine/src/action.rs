@@ -125,6 +125,8 @@ pub struct Spawn {
     pub timeout: Option<Duration>,
     /// Set for the run of a test: its exit status is a result and no failure of the build.
     pub test: Option<TestRun>,
+    /// Set if its process can be forked from one that others share.
+    pub resident: Option<Box<Resident>>,
 }
 
 impl Spawn {
@@ -137,6 +139,25 @@ impl Spawn {
     pub fn uses_cache(&self) -> bool {
         !self.requires("no-cache")
     }
+}
+
+/// How the process of an action can be forked from one that begins as others do, a **stem**.
+///
+/// A stem is the same program with another end of the command line. It deals with steps that several
+/// actions begin with, and then forks their processes: each gets the words of its own command line
+/// that come after what it has in common with that of the stem, and goes on with the steps that are
+/// left. What an action does is said by its own command line alone; a stem only does it sooner. The
+/// protocol is in [`crate::sandbox`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resident {
+    /// The command line of a stem.
+    pub argv: Vec<CommandArg>,
+    /// The steps in their order, each a line.
+    pub steps: Arc<Args>,
+    /// What a stem needs before its first step.
+    pub tools: Depset,
+    /// The inputs that no step needs; a stem does not see them.
+    pub own: Depset,
 }
 
 /// One run of one shard of a test.

@@ -297,6 +297,7 @@ mod tests {
                 requirements: BTreeMap::new(),
                 timeout: None,
                 test: None,
+                resident: None,
             }),
         }
     }

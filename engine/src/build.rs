@@ -48,6 +48,8 @@ pub struct EngineOptions {
     pub sandbox_debug: bool,
     /// Whether [`crate::event::Event::ActionStarted`] has command lines.
     pub subcommands: bool,
+    /// Which actions are forked from stems, of those that can be.
+    pub residency: Residency,
     /// Runs ready actions in a random order made from this seed.
     pub shuffle: Option<u64>,
     /// Which results of tests are used again.
@@ -56,6 +58,22 @@ pub struct EngineOptions {
     pub workspace_status: WorkspaceStatus,
     /// Whether tests run one at a time, and what they write is told as they do.
     pub stream_tests: bool,
+}
+
+/// Which actions are forked from stems, of those that can be ([`crate::action::Resident`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Residency {
+    /// What holds for mnemonics that are not in `by_mnemonic`.
+    pub default: bool,
+    /// What holds for these mnemonics.
+    pub by_mnemonic: BTreeMap<String, bool>,
+}
+
+impl Residency {
+    /// Whether actions of this kind are.
+    pub fn of(&self, mnemonic: &str) -> bool {
+        self.by_mnemonic.get(mnemonic).copied().unwrap_or(self.default)
+    }
 }
 
 /// Which results of tests are used again: `--cache_test_results`.

@@ -76,7 +76,7 @@ fn text_of(lines: &[String]) -> String {
 }
 
 /// The lines that arguments are in a file.
-fn lines(args: &Args, trees: TreeFiles<'_>) -> Vec<String> {
+pub fn lines(args: &Args, trees: TreeFiles<'_>) -> Vec<String> {
     let groups = expand_args(args, trees);
     match args.format {
         ParamFileFormat::Shell => groups.concat().iter().map(|arg| quote(arg)).collect(),

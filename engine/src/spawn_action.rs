@@ -1,13 +1,15 @@
 //! Actions that are processes: what they see, and what they leave.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::action::{Action, ActionKind, Spawn};
+use crate::action::{Action, ActionKind, Resident, Spawn};
 use crate::action_key::environment;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
-use crate::command_line::{expand, quote};
+use crate::command_line::{expand, lines, quote};
+use crate::depset::Depset;
 use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished, of_kind};
 use crate::failure::{ActionFailure, FailureCause, UndeclaredInput};
@@ -17,8 +19,8 @@ use crate::paths::{normal, parent};
 use crate::plan::ActionId;
 use crate::sources::{source_path, stays_inside};
 use crate::strategy::{
-    Completed, DeclaredOutput, EXEC_ROOT, Exit, Isolation, PreparedSpawn, StagedContent,
-    StagedInput,
+    Completed, DeclaredOutput, EXEC_ROOT, Exit, Isolation, PreparedResident, PreparedSpawn,
+    StagedContent, StagedInput,
 };
 use crate::undeclared::find_undeclared;
 
@@ -109,7 +111,9 @@ impl Executor<'_> {
             self.stage(action, &artifact, &mut inputs)?;
         }
         let command = expand(&spawn.argv, action.primary(), &|tree| self.tree_files(action, tree));
+        let mut parameter_files = BTreeSet::new();
         for (path, content) in command.param_files {
+            parameter_files.insert(path.clone());
             let blob = self.cx.store.put(content.as_bytes(), false);
             let blob = blob.map_err(|error| self.machine(action, &error))?;
             inputs.push(StagedInput {
@@ -122,6 +126,12 @@ impl Executor<'_> {
         }
         inputs.sort_by(|a, b| a.path.cmp(&b.path));
         inputs.dedup_by(|a, b| a.path == b.path);
+        let resident = match &spawn.resident {
+            Some(resident) if self.cx.options.residency.of(&action.mnemonic) => {
+                Some(self.prepare_resident(action, resident, &parameter_files, &inputs)?)
+            }
+            _ => None,
+        };
         Ok(PreparedSpawn {
             argv: command.argv,
             env: environment(spawn),
@@ -134,7 +144,40 @@ impl Executor<'_> {
             keep: self.cx.options.sandbox_debug,
             live: None,
             merge_output: false,
+            resident,
         })
+    }
+
+    /// What a stem of the action is given.
+    fn prepare_resident(
+        &self,
+        action: &Action,
+        resident: &Resident,
+        parameter_files: &BTreeSet<String>,
+        inputs: &[StagedInput],
+    ) -> Result<Arc<PreparedResident>, ActionError> {
+        let staged = |depset: &Depset| {
+            let mut staged = Vec::new();
+            for artifact in depset.to_files() {
+                self.stage(action, &artifact, &mut staged)?;
+            }
+            staged.sort_by(|a, b| a.path.cmp(&b.path));
+            staged.dedup_by(|a, b| a.path == b.path);
+            Ok::<_, ActionError>(staged)
+        };
+        let trees = |tree: &Artifact| self.tree_files(action, tree);
+        let stem = expand(&resident.argv, action.primary(), &trees);
+        let own = staged(&resident.own)?;
+        let is_own = |input: &StagedInput| {
+            parameter_files.contains(&*input.path)
+                || own.binary_search_by(|own| own.path.cmp(&input.path)).is_ok()
+        };
+        Ok(Arc::new(PreparedResident {
+            argv: stem.argv,
+            steps: lines(&resident.steps, &trees),
+            tools: staged(&resident.tools)?,
+            visible: inputs.iter().filter(|input| !is_own(input)).cloned().collect(),
+        }))
     }
 
     /// Runs a process to its end.

@@ -35,6 +35,21 @@ pub struct PreparedSpawn {
     /// Whether stdout and stderr are one pipe, so that what it writes keeps its order; all of it
     /// is then in [`Completed::stdout`]. For tests.
     pub merge_output: bool,
+    /// Set if it can be forked from a stem.
+    pub resident: Option<Arc<PreparedResident>>,
+}
+
+/// A [`crate::action::Resident`] ready to be used.
+#[derive(Debug)]
+pub struct PreparedResident {
+    /// The command line of a stem.
+    pub argv: Vec<String>,
+    /// The steps in their order.
+    pub steps: Vec<String>,
+    /// What a stem needs before its first step, sorted by path.
+    pub tools: Vec<StagedInput>,
+    /// What the steps may see, sorted by path; [`PreparedResident::tools`] among it.
+    pub visible: Arc<[StagedInput]>,
 }
 
 /// The execution root as processes see it. A strategy that runs them elsewhere puts its own

@@ -171,6 +171,7 @@ fn test_run(
                 xml: outputs.xml,
                 undeclared_outputs: outputs.undeclared,
             }),
+            resident: None,
         }),
     })
 }

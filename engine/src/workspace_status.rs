@@ -115,6 +115,7 @@ impl Executor<'_> {
             keep: false,
             live: None,
             merge_output: false,
+            resident: None,
         };
         let completed = self
             .cx

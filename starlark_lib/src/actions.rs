@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use allocative::Allocative;
-use rbz_engine::action::{ActionKind, CommandArg, Spawn, SymlinkTarget};
+use rbz_engine::action::{ActionKind, CommandArg, Resident, Spawn, SymlinkTarget};
 use rbz_engine::artifact::{Artifact, ArtifactKind};
 use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::{Diagnostic, Place};
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
+use starlark::values::dict::DictRef;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{NoSerialize, ProvidesStaticType, StarlarkValue, Value, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
@@ -128,6 +129,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] shadowed_action: NoneOr<Value<'v>>,
         #[starlark(require = named, default = NoneOr::None)] resource_set: NoneOr<Value<'v>>,
         #[starlark(require = named, default = NoneOr::None)] toolchain: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] resident: NoneOr<Value<'v>>,
     ) -> anyhow::Result<NoneType> {
         let _ = (input_manifests, exec_group, resource_set, toolchain);
         refuse("unused_inputs_list", unused_inputs_list)?;
@@ -138,6 +140,10 @@ fn actions_methods(builder: &mut MethodsBuilder) {
             Program::Target(program) => this.0.add_tool(program, &mut tool_inputs)?,
         };
         this.0.spawn(SpawnArguments {
+            resident: resident
+                .into_option()
+                .map(|value| self::resident(&program, value))
+                .transpose()?,
             argv: vec![CommandArg::Str(program)],
             tool_inputs,
             outputs,
@@ -196,6 +202,7 @@ fn actions_methods(builder: &mut MethodsBuilder) {
             argv.push(CommandArg::Str("".into()));
         }
         this.0.spawn(SpawnArguments {
+            resident: None,
             argv,
             tool_inputs: vec![shell.files.clone()],
             outputs,
@@ -341,8 +348,44 @@ fn refuse(name: &str, value: NoneOr<Value>) -> Result<(), Diagnostic> {
     }
 }
 
+/// A part of a command line.
+fn command_arguments(name: &str, value: Value) -> Result<Vec<CommandArg>, Diagnostic> {
+    const EXPECTED: &str = "a list of strings and `Args` objects";
+    list(name, EXPECTED, value)?
+        .into_iter()
+        .map(|argument| match (argument.unpack_str(), ArgsValue::from_value(argument)) {
+            (Some(text), _) => Ok(CommandArg::Str(text.into())),
+            (None, Some(args)) => Ok(CommandArg::Args(args.args())),
+            _ => Err(wrong(name, EXPECTED, argument)),
+        })
+        .collect()
+}
+
+/// The argument `resident`: a dict of `arguments`, `steps`, `tools` and `own`, as [`Resident`] has them.
+fn resident(program: &Arc<str>, value: Value) -> Result<Resident, Diagnostic> {
+    const EXPECTED: &str = "a dict with the keys `arguments`, `steps`, `tools` and `own`";
+    let dict = DictRef::from_value(value).ok_or_else(|| wrong("resident", EXPECTED, value))?;
+    let get = |key: &str| {
+        dict.get_str(key).ok_or_else(|| {
+            Diagnostic::user(format!("`resident` must be {EXPECTED}, but `{key}` is missing"))
+        })
+    };
+    let mut argv = vec![CommandArg::Str(program.clone())];
+    argv.extend(command_arguments("resident[\"arguments\"]", get("arguments")?)?);
+    let steps = get("steps")?;
+    let steps = ArgsValue::from_value(steps)
+        .ok_or_else(|| wrong("resident[\"steps\"]", "an `Args` object", steps))?;
+    Ok(Resident {
+        argv,
+        steps: steps.args(),
+        tools: file_set("resident[\"tools\"]", get("tools")?)?,
+        own: file_set("resident[\"own\"]", get("own")?)?,
+    })
+}
+
 /// What `run` and `run_shell` have in common.
 struct SpawnArguments<'v, 's> {
+    resident: Option<Resident>,
     argv: Vec<CommandArg>,
     tool_inputs: Vec<Depset>,
     outputs: Value<'v>,
@@ -386,17 +429,7 @@ impl RuleContext {
             self.add_tools(tools, &mut inputs)?;
         }
         if let Some(given) = arguments.arguments {
-            for argument in list("arguments", "a list of strings and `Args` objects", given)? {
-                argv.push(match (argument.unpack_str(), ArgsValue::from_value(argument)) {
-                    (Some(text), _) => CommandArg::Str(text.into()),
-                    (None, Some(args)) => CommandArg::Args(args.args()),
-                    _ => {
-                        let error =
-                            wrong("arguments", "a list of strings and `Args` objects", argument);
-                        return Err(error.into());
-                    }
-                });
-            }
+            argv.extend(command_arguments("arguments", given)?);
         }
         // What every action gets holds what a shell needs; here is what the command line adds.
         let mut env = match arguments.use_default_shell_env {
@@ -413,7 +446,15 @@ impl RuleContext {
         let inputs = Depset::union(inputs);
         let message =
             arguments.progress_message.map(|text| self.progress_message(text, &inputs, &outputs));
-        let kind = ActionKind::Spawn(Spawn { argv, env, requirements, timeout: None, test: None });
+        let resident = arguments.resident.map(Box::new);
+        let kind = ActionKind::Spawn(Spawn {
+            argv,
+            env,
+            requirements,
+            timeout: None,
+            test: None,
+            resident,
+        });
         self.register(self.action(mnemonic, message, inputs, outputs, kind))?;
         Ok(())
     }

@@ -145,6 +145,7 @@ impl Workspace<'_> {
             jobs: request.jobs,
             keep_going: request.keep_going,
             sandbox_debug: request.sandbox_debug,
+            residency: request.residency.clone(),
             subcommands: request.subcommands,
             shuffle: request.shuffle.then(seed),
             test_caching: match request.tests.cached_results {

@@ -152,6 +152,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         jobs: 1,
         keep_going: false,
         sandbox_debug: false,
+        residency: Default::default(),
         subcommands: false,
         shuffle: None,
         test_caching: TestCaching::Auto,

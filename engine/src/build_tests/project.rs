@@ -177,6 +177,7 @@ pub(super) fn spawn(argv: &[&str]) -> Spawn {
         requirements: BTreeMap::new(),
         timeout: None,
         test: None,
+        resident: None,
     }
 }
 
@@ -308,6 +309,7 @@ impl Project {
             jobs: self.jobs,
             keep_going: self.keep_going,
             sandbox_debug: false,
+            residency: Default::default(),
             subcommands: false,
             shuffle: None,
             test_caching: self.caching,

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::init::{INIT_ARGUMENT, INIT_SOCKET};
-use super::message::{self, Hello, Report, Request, Start};
+use super::message::{self, Hello, Report, Request, Role, Start};
 use super::scratch::Session;
 use super::ways::Ways;
 use crate::strategy::StrategyError;
@@ -168,26 +168,56 @@ impl Connection {
 
     /// Starts a process. With `merge_output` its stdout and stderr are one pipe.
     pub fn run(&self, request: &Request, merge_output: bool) -> Result<Running, StrategyError> {
-        self.try_run(request, merge_output).map_err(|error| StrategyError {
+        let started = pipes(merge_output).and_then(|(ours, theirs)| {
+            let fds = [&theirs.stdout, &theirs.stderr];
+            let control = self.start_in(Role::Process, request, &fds)?;
+            Ok(Running { control, stdout: ours.stdout, stderr: ours.stderr })
+        });
+        started.map_err(|error| StrategyError {
             what: "start a process".into(),
             reason: error.to_string(),
         })
     }
 
-    fn try_run(&self, request: &Request, merge_output: bool) -> io::Result<Running> {
-        let (control, their_control) = message::socket_pair()?;
-        let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from);
-        let (stdout, their_stdout) = pipe()?;
-        let (stderr, their_stderr) = match merge_output {
-            true => (None, their_stdout.try_clone()?),
-            false => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
+    /// Starts the first stem of a program, which writes to `output` and has `socket`. Reports come
+    /// from the result, until it is a stem.
+    pub fn start_stem(
+        &self,
+        request: &Request,
+        output: &OwnedFd,
+        socket: &OwnedFd,
+    ) -> io::Result<OwnedFd> {
+        self.start_in(Role::Stem, request, &[output, socket])
+    }
+
+    /// Makes the namespaces of a process that a stem forks in this `role`. With them comes where
+    /// the end of the process is reported.
+    pub fn namespaces(
+        &self,
+        role: Role,
+        request: &Request,
+    ) -> Result<(OwnedFd, Vec<OwnedFd>), StrategyError> {
+        let failed = |error: io::Error| StrategyError {
+            what: "make the namespaces of a process".into(),
+            reason: error.to_string(),
         };
+        let control = self.start_in(role, request, &[]).map_err(failed)?;
+        match message::receive::<Report>(control.as_fd()).map_err(failed)? {
+            Some((Report::Entered, namespaces)) => Ok((control, namespaces)),
+            Some((Report::Failed { what, errno }, _)) => Err(system_error(what, errno)),
+            _ => Err(failed(io::Error::other("the sandbox's own process was killed"))),
+        }
+    }
+
+    fn start_in(&self, role: Role, request: &Request, fds: &[&OwnedFd]) -> io::Result<OwnedFd> {
+        let (control, their_control) = message::socket_pair()?;
         let packed = message::pack(request)?;
         let network = request.confinement.shares_network();
-        let fds = [&packed, &their_control, &their_stdout, &their_stderr].map(|fd| fd.as_raw_fd());
+        let all: Vec<_> =
+            [&packed, &their_control].iter().chain(fds).map(|fd| fd.as_raw_fd()).collect();
         let socket = self.socket().map_err(io::Error::other)?;
-        message::send(socket.as_fd(), &Start { network }, &fds)?;
-        Ok(Running { control, stdout, stderr })
+        message::send(socket.as_fd(), &Start { network, role }, &all)?;
+        Ok(control)
     }
 
     fn socket(&self) -> Result<&OwnedFd, StrategyError> {
@@ -196,6 +226,34 @@ impl Connection {
             reason: "the sandbox has been closed".into(),
         })
     }
+}
+
+/// Our ends of the pipes of a process.
+pub struct ReadingEnds {
+    /// Of stdout.
+    pub stdout: OwnedFd,
+    /// Of stderr; `None` if both go through one pipe.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// Its own ends.
+pub struct WritingEnds {
+    /// Its stdout.
+    pub stdout: OwnedFd,
+    /// Its stderr.
+    pub stderr: OwnedFd,
+}
+
+/// The pipes of a process; with `merge_output` stdout and stderr are one.
+pub fn pipes(merge_output: bool) -> io::Result<(ReadingEnds, WritingEnds)> {
+    let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from);
+    let (stdout, their_stdout) = pipe()?;
+    let (stderr, their_stderr) = match merge_output {
+        true => (None, their_stdout.try_clone()?),
+        false => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
+    };
+    let ours = ReadingEnds { stdout, stderr };
+    Ok((ours, WritingEnds { stdout: their_stdout, stderr: their_stderr }))
 }
 
 impl Drop for Connection {

@@ -105,13 +105,14 @@ fn serve(socket: &OwnedFd, mode: Mode) -> ! {
     // SAFETY: ignoring a signal installs no code of ours.
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) };
     while let Ok(Some((start, fds))) = message::receive::<Start>(socket.as_fd()) {
-        let Ok([request, control, stdout, stderr]) = <[OwnedFd; 4]>::try_from(fds) else { break };
-        match clone(mode, start.network) {
+        let mut fds = fds.into_iter();
+        let (Some(request), Some(control)) = (fds.next(), fds.next()) else { break };
+        match clone(mode, start.network, start.role.has_own_pids()) {
             Ok(0) => {
                 // SAFETY: the reaper has no use for the init's socket, and never returns from
                 // here to code that has. It must not keep it: rbz waits for its other end.
                 unsafe { libc::close(socket.as_raw_fd()) };
-                reaper::run(mode, request, control, stdout, stderr);
+                reaper::run(mode, start.role, request, control, fds.collect());
             }
             Ok(_) => {}
             Err(Fault { what, errno }) => {
@@ -126,10 +127,13 @@ fn serve(socket: &OwnedFd, mode: Mode) -> ! {
 }
 
 /// Forks, with new namespaces for the child. Returns 0 in the child.
-pub fn clone(mode: Mode, network: bool) -> Result<i32, Fault> {
+pub fn clone(mode: Mode, network: bool, own_pids: bool) -> Result<i32, Fault> {
     let mut flags = CloneFlags::empty();
     if mode.has_namespaces() {
-        flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+        flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+        if own_pids {
+            flags |= CloneFlags::CLONE_NEWPID;
+        }
         if !network {
             flags |= CloneFlags::CLONE_NEWNET;
         }

@@ -81,7 +81,7 @@ impl Confinement {
 }
 
 /// What a process sees. All paths are relative to [`Hello::base`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct View {
     /// The tree of the machine's parts; becomes the root.
     pub system: String,
@@ -113,6 +113,9 @@ pub enum Report {
         /// Whether overlays work on the file system of [`Hello::base`].
         overlay: bool,
     },
+    /// The view is there; with the message come the namespaces: of process ids, if there is one for
+    /// the view alone, of mounts, of inter-process communication, and of the network.
+    Entered,
     /// Something could not be done; the process was not started.
     Failed {
         /// What.
@@ -193,12 +196,37 @@ pub fn receive<M: DeserializeOwned>(socket: BorrowedFd) -> io::Result<Option<(M,
     Ok(Some((message, fds)))
 }
 
-/// The one byte that goes over the init's socket for each request. What is asked for travels in
-/// a file descriptor, since a command line can be larger than a message.
+/// The few bytes that go over the init's socket for each request. What is asked for travels in
+/// a file descriptor, since a command line can be larger than a message. The descriptors are those
+/// of the request and of the reaper's socket, and then what the role says.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Start {
     /// Whether the process is in the machine's network: decided by the init when it forks.
     pub network: bool,
+    /// What the request is for.
+    pub role: Role,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// A process of its own; then come the descriptors of stdout and stderr.
+    Process,
+    /// The first of the stems of a program, which has the right to enter namespaces; then come the
+    /// descriptors of what it writes and of its socket.
+    Stem,
+    /// The namespaces of a process that a stem forks, and a reaper for it.
+    ForkedProcess,
+    /// The namespaces of a stem that another one forks.
+    ForkedStem,
+}
+
+impl Role {
+    /// Whether there is a namespace of process ids. Stems are all in that of the init: from there
+    /// what they fork can enter any other.
+    pub fn has_own_pids(self) -> bool {
+        matches!(self, Role::Process | Role::ForkedProcess)
+    }
 }
 
 /// A file in memory that holds a request.

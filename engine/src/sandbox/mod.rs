@@ -30,6 +30,8 @@ mod remembered_way;
 mod rules;
 mod sandboxed;
 mod scratch;
+mod stem;
+mod stems;
 mod supervise;
 mod sweeper;
 mod synthetic;

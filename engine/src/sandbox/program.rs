@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
@@ -22,7 +22,50 @@ pub fn execute(
     stdout: &OwnedFd,
     stderr: &OwnedFd,
 ) -> ! {
-    let report = match prepare(request, mode, stdout, stderr) {
+    let prepared = prepare(request, stdout, stderr).and_then(|command| {
+        if mode != Mode::Unconfined {
+            drop_rights(mode)?;
+        }
+        close_on_exec_from(3);
+        if let Confinement::Rules(rules) = &request.confinement {
+            rules::enforce(rules)?;
+        }
+        Ok(command)
+    });
+    become_program(prepared, control)
+}
+
+/// The descriptor on which a stem finds its socket.
+const STEM_SOCKET: i32 = 3;
+
+/// Becomes the first stem of the program of `request`, which writes to `output` and keeps the right to
+/// enter the namespaces of what it forks. If that fails, `control` is told why.
+pub fn execute_stem(request: &Request, control: &OwnedFd, output: &OwnedFd, socket: &OwnedFd) -> ! {
+    let prepared = prepare(request, output, output).and_then(|command| {
+        keep_right_to_enter()?;
+        // After the socket is in its place nothing is reported any more.
+        close_on_exec_from(3);
+        place_socket(socket)?;
+        Ok(command)
+    });
+    become_program(prepared, control)
+}
+
+fn place_socket(socket: &OwnedFd) -> Result<(), Fault> {
+    let from = socket.as_raw_fd();
+    // SAFETY: the descriptor that had this number, if any, is not used between here and the end of
+    // this program; the socket itself keeps it, to be inherited.
+    let done = unsafe {
+        match from == STEM_SOCKET {
+            true => libc::fcntl(from, libc::F_SETFD, 0),
+            false => libc::dup2(from, STEM_SOCKET),
+        }
+    };
+    if done < 0 { Err(fault("set up a socket")(nix::errno::Errno::last())) } else { Ok(()) }
+}
+
+fn become_program(prepared: Result<Command, Fault>, control: &OwnedFd) -> ! {
+    let report = match prepared {
         Ok((program, argv, env)) => {
             let Err(errno) = unistd::execve(&program, &argv, &env);
             Report::NotExecuted { errno: errno as i32 }
@@ -36,12 +79,7 @@ pub fn execute(
 
 type Command = (CString, Vec<CString>, Vec<CString>);
 
-fn prepare(
-    request: &Request,
-    mode: Mode,
-    stdout: &OwnedFd,
-    stderr: &OwnedFd,
-) -> Result<Command, Fault> {
+fn prepare(request: &Request, stdout: &OwnedFd, stderr: &OwnedFd) -> Result<Command, Fault> {
     let program = text(&request.program)?;
     let argv = request.argv.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
     let env = request.env.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
@@ -57,13 +95,6 @@ fn prepare(
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(fault("forbid core dumps"))?;
     reset_signals()?;
     limit_processes()?;
-    if mode != Mode::Unconfined {
-        drop_rights(mode)?;
-    }
-    close_on_exec_from(3);
-    if let Confinement::Rules(rules) = &request.confinement {
-        rules::enforce(rules)?;
-    }
     Ok((program, argv, env))
 }
 
@@ -110,17 +141,37 @@ fn drop_rights(mode: Mode) -> Result<(), Fault> {
         unistd::setresgid(gid, gid, gid).map_err(fault("give up the group"))?;
         unistd::setresuid(uid, uid, uid).map_err(fault("give up root"))?;
     }
-    set_no_capabilities()?;
+    set_capabilities(&[])?;
     nix::sys::prctl::set_no_new_privs().map_err(fault("forbid new rights"))
 }
 
-fn set_no_capabilities() -> Result<(), Fault> {
-    /// Version 3: two words of 32 for each set.
+/// The capabilities by which a process enters a namespace: `CAP_SYS_CHROOT`, `CAP_SYS_ADMIN`.
+const TO_ENTER: [u32; 2] = [18, 21];
+
+/// Gives up all rights but that to enter namespaces, which programs keep when they are executed.
+fn keep_right_to_enter() -> Result<(), Fault> {
+    set_capabilities(&TO_ENTER)?;
+    for capability in TO_ENTER {
+        // SAFETY: an operation on this process alone.
+        let done = unsafe {
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+        };
+        if done != 0 {
+            return Err(fault("keep a capability")(nix::errno::Errno::last()));
+        }
+    }
+    nix::sys::prctl::set_no_new_privs().map_err(fault("forbid new rights"))
+}
+
+/// Makes these the effective, permitted and inheritable capabilities.
+fn set_capabilities(capabilities: &[u32]) -> Result<(), Fault> {
+    /// Version 3: two words of 32 for each set, of which those of the lower numbers come first.
     const VERSION: u32 = 0x2008_0522;
     let header: [u32; 2] = [VERSION, 0];
-    let none = [0u32; 6];
+    let set = capabilities.iter().fold(0u32, |set, capability| set | 1 << capability);
+    let data = [set, set, set, 0, 0, 0];
     // SAFETY: header and data have the layout of this version and live for the time of the call.
-    let done = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+    let done = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
     if done != 0 {
         return Err(fault("give up capabilities")(nix::errno::Errno::last()));
     }

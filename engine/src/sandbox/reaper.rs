@@ -2,6 +2,7 @@
 //! it that nothing of the action is left when it reports.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -11,32 +12,34 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{self, ForkResult, Pid};
 
-use super::message::{self, Confinement, Mode, Report};
+use super::message::{self, Confinement, Mode, Report, Role};
 use super::program;
 use super::view::{self, Fault, fault};
 
 /// How gladly the kernel kills a process of an action when there is no memory, of 1000.
 const OOM_SCORE: &str = "500";
 
-/// Runs the request to its end and reports to `control`. The other end of `control` is a
+/// Does what is asked for in its `role`, and reports to `control`. The other end of `control` is a
 /// lifeline: once it is shut or gone, the action is killed.
-pub fn run(mode: Mode, request: OwnedFd, control: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
-    let report = match run_request(mode, request, &control, stdout, stderr) {
+pub fn run(mode: Mode, role: Role, request: OwnedFd, control: OwnedFd, fds: Vec<OwnedFd>) -> ! {
+    let report = match run_role(mode, role, request, &control, fds) {
         Ok(report) => report,
-        Err(Fault { what, errno }) => Report::Failed { what, errno },
+        Err(Fault { what, errno }) => Some(Report::Failed { what, errno }),
     };
-    message::report(&control, &report);
+    if let Some(report) = report {
+        message::report(&control, &report);
+    }
     // SAFETY: ends the process at once; nothing of the init's own end is to be run here.
     unsafe { libc::_exit(0) }
 }
 
-fn run_request(
+fn run_role(
     mode: Mode,
+    role: Role,
     request: OwnedFd,
     control: &OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-) -> Result<Report, Fault> {
+    fds: Vec<OwnedFd>,
+) -> Result<Option<Report>, Fault> {
     let request =
         message::unpack(request).map_err(|error| Fault::io("read what to run", &error))?;
     // When the machine runs out of memory, an action goes before rbz or the user's session do.
@@ -47,31 +50,74 @@ fn run_request(
             if !view.network {
                 raise_loopback()?;
             }
-            view::enter(view)?;
+            view::enter(view, role.has_own_pids())?;
         }
         Confinement::Rules(_) | Confinement::None => adopt_orphans()?,
     }
+    let mut fds = fds.into_iter();
+    let mut next = || fds.next().ok_or_else(|| fault("find a descriptor")(Errno::EBADF));
+    match role {
+        Role::Process => {
+            let (stdout, stderr) = (next()?, next()?);
+            supervise(mode, control, |control| {
+                // SAFETY: this process has one thread, so that the child can do whatever the parent
+                // could.
+                match unsafe { unistd::fork() }.map_err(fault("fork"))? {
+                    ForkResult::Child => {
+                        program::execute(&request, mode, control, &stdout, &stderr)
+                    }
+                    ForkResult::Parent { child } => {
+                        // Kept open here, the pipes would never end.
+                        drop((stdout, stderr));
+                        Ok(child)
+                    }
+                }
+            })
+            .map(Some)
+        }
+        Role::Stem => {
+            let (output, socket) = (next()?, next()?);
+            program::execute_stem(&request, control, &output, &socket)
+        }
+        Role::ForkedProcess => supervise(mode, control, |control| {
+            hand_over(control, &["pid", "mnt", "ipc", "net"])?;
+            Ok(ADOPTED)
+        })
+        .map(Some),
+        Role::ForkedStem => {
+            hand_over(control, &["mnt", "ipc", "net"])?;
+            Ok(None)
+        }
+    }
+}
+
+/// The process id that what a stem forks has in our namespace. The numbers of a new namespace are
+/// given out in a row: the first is ours, the second that of its parent, which leaves it to us.
+const ADOPTED: Pid = Pid::from_raw(3);
+
+/// Sends the namespaces of this process to rbz.
+fn hand_over(control: &OwnedFd, namespaces: &[&str]) -> Result<(), Fault> {
+    let files = namespaces
+        .iter()
+        .map(|name| fs::File::open(format!("/proc/self/ns/{name}")))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|error| Fault::io("open namespaces", &error))?;
+    let fds: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
+    message::send(control.as_fd(), &Report::Entered, &fds)
+        .map_err(|error| Fault::io("hand namespaces over", &error))
+}
+
+/// Waits for the end of the process that `start` starts, kills what it left behind, and says how it
+/// ended.
+fn supervise(
+    mode: Mode,
+    control: &OwnedFd,
+    start: impl FnOnce(&OwnedFd) -> Result<Pid, Fault>,
+) -> Result<Report, Fault> {
+    let signals = start_watching()?;
     // Inside, nobody may look into this process: it has rights that the program lacks.
     let _ = nix::sys::prctl::set_dumpable(false);
-
-    let mut child_ended = SigSet::empty();
-    child_ended.add(Signal::SIGCHLD);
-    // The init ignores the signal, which would take the exit status away.
-    // SAFETY: the default action installs no code of ours.
-    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
-    child_ended.thread_block().map_err(fault("block a signal"))?;
-    let signals =
-        SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .map_err(fault("watch for the end of processes"))?;
-
-    // SAFETY: this process has one thread, so that the child can do whatever the parent could.
-    let child = match unsafe { unistd::fork() }.map_err(fault("fork"))? {
-        ForkResult::Child => program::execute(&request, mode, control, &stdout, &stderr),
-        ForkResult::Parent { child } => child,
-    };
-    // Kept open here, the pipes would never end.
-    drop((stdout, stderr));
-
+    let child = start(control)?;
     let status = wait_for(child, control, &signals)?;
     let status = kill_all(mode, child, status);
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(fault("ask for the CPU time"))?;
@@ -84,6 +130,18 @@ fn run_request(
         cpu_micros: micros(usage.user_time()) + micros(usage.system_time()),
         max_rss: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
     })
+}
+
+/// Has the kernel tell of the end of children.
+fn start_watching() -> Result<SignalFd, Fault> {
+    let mut child_ended = SigSet::empty();
+    child_ended.add(Signal::SIGCHLD);
+    // The init ignores the signal, which would take the exit status away.
+    // SAFETY: the default action installs no code of ours.
+    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    child_ended.thread_block().map_err(fault("block a signal"))?;
+    SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(fault("watch for the end of processes"))
 }
 
 /// Waits for the end of `child`, whose status it returns, or of the lifeline.

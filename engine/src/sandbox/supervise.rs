@@ -124,7 +124,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
             }
             Some((Report::NotExecuted { errno }, _)) => not_executed = Some(errno),
             Some((Report::Failed { what, errno }, _)) => return Err(system_error(what, errno)),
-            Some((Report::Ready { .. }, _)) => {}
+            Some((Report::Ready { .. } | Report::Entered, _)) => {}
             None if killed.is_some() => break,
             None => {
                 return Err(StrategyError {

@@ -315,8 +315,12 @@ fn system(path: &str, errno: Errno) -> TreeError {
 
 /// Whether two lists stage the same tree.
 pub fn is_same_list(a: &[StagedInput], b: &[StagedInput]) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| a.path == b.path && is_same(&a.content, &b.content))
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same_input(a, b))
+}
+
+/// Whether two inputs are staged alike.
+pub fn is_same_input(a: &StagedInput, b: &StagedInput) -> bool {
+    a.path == b.path && is_same(&a.content, &b.content)
 }
 
 /// Equality that compares paths as bytes, which is many times faster than part by part.

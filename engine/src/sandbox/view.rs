@@ -73,8 +73,9 @@ pub fn fault(what: &str) -> impl Fn(Errno) -> Fault + use<> {
 const NONE: Option<&str> = None;
 
 /// Makes `view` all that this process and its children see. The current directory is the base,
-/// and the process is alone in its mount namespace.
-pub fn enter(view: &View) -> Result<(), Fault> {
+/// and the process is alone in its mount namespace; with `own_pids` also in its namespace of process
+/// ids.
+pub fn enter(view: &View, own_pids: bool) -> Result<(), Fault> {
     let root = Path::new(&view.system);
     let scratch = Path::new(&view.scratch);
     bind(root, root)?;
@@ -110,7 +111,9 @@ pub fn enter(view: &View) -> Result<(), Fault> {
 
     let proc = root.join("proc");
     mount_proc(&proc)?;
-    limit_processes(&proc);
+    if own_pids {
+        limit_processes(&proc);
+    }
     // To the kernel's settings the machine's root is root whatever its rights; a process of a
     // build that root runs must not reach them.
     if fs::metadata(proc.join("sys")).is_ok_and(|sys| sys.uid() == nix::unistd::getuid().as_raw()) {
@@ -236,7 +239,7 @@ fn change_root(root: &Path) -> Result<(), Fault> {
 /// be done about it; `false`: everything but overlays works.
 pub fn try_out(base: &Path, mode: Mode) -> Result<bool, Fault> {
     chdir(base).map_err(fault(&format!("enter `{}`", base.display())))?;
-    let pid = clone(mode, false)?;
+    let pid = clone(mode, false, true)?;
     if pid == 0 {
         let code = match try_mounts() {
             Ok(true) => OVERLAY_WORKS,

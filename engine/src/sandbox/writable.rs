@@ -87,6 +87,7 @@ mod tests {
             keep: false,
             live: None,
             merge_output: false,
+            resident: None,
         }
     }
 

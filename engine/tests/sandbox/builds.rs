@@ -95,6 +95,7 @@ impl Workspace {
             requirements: BTreeMap::new(),
             timeout: None,
             test: None,
+            resident: None,
         });
         self.add(kind, inputs, outputs);
     }
@@ -132,6 +133,7 @@ impl Workspace {
             jobs: 2,
             keep_going: false,
             sandbox_debug: false,
+            residency: Default::default(),
             subcommands: false,
             shuffle: None,
             test_caching: TestCaching::Auto,

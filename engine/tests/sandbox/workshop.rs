@@ -91,6 +91,7 @@ impl Workshop {
             unconfined: false,
             live: None,
             merge_output: false,
+            resident: None,
             timeout: Some(Duration::from_secs(60)),
             keep: false,
         }

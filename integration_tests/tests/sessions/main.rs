@@ -28,6 +28,7 @@ mod patterns;
 mod programs;
 mod rc_files;
 mod repositories;
+mod resident;
 mod testing;
 mod user_rules;
 mod wrong_input;

@@ -55,18 +55,22 @@ def _stem(file):
         path = path[3:]
     return path[:-len(file.extension) - 1] if file.extension else path
 
+def add_settings(ctx, args, info, nowarn):
+    """Adds the parameters that decide how something is loaded."""
+    mode = compilation_mode(ctx)
+    args.add("mode " + mode)
+    args.add_all(mode_features(mode), format_each = "feature %s")
+    args.add_all(target_features(ctx, info), format_each = "feature %s")
+    args.add_all(nowarn, format_each = "nowarn %s")
+
 def shared_parameters(ctx, info, nowarn, verbose_level = 0):
     """`Args` with a line for each parameter that all actions of a target share."""
-    mode = compilation_mode(ctx)
     args = ctx.actions.args()
-    args.add("mode " + mode)
+    add_settings(ctx, args, info, nowarn)
     args.add("target " + str(ctx.label))
     args.add("verbose %d" % verbosity(ctx, verbose_level))
     if forced(ctx):
         args.add("force 1")
-    args.add_all(mode_features(mode), format_each = "feature %s")
-    args.add_all(target_features(ctx, info), format_each = "feature %s")
-    args.add_all(nowarn, format_each = "nowarn %s")
     return args
 
 _UTF_8 = ["utf-8", "utf8"]
@@ -259,6 +263,15 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         parameters.add_all(loads_of(image[LispInfo]), format_each = "inside %s")
     parameters.add_all(base.loads, format_each = "load %s")
     parameters.add_all(steps, format_each = "load %s")
+
+    # What is told in detail, or goes on past failures, is told of each file alone.
+    first_steps = None
+    if not image and not forced(ctx) and not verbosity(ctx, target.verbose_level):
+        first_steps = ctx.actions.args()
+        add_settings(ctx, first_steps, base, target.nowarn)
+        add_c_libraries(first_steps, base.cc_info, target.shared_object)
+        first_steps.add_all(base.loads, format_each = "load %s")
+        first_steps.add_all(steps, format_each = "load %s")
     for file in files:
         parameters.add(file.src, format = "source %s")
         parameters.add(file.fasl, format = "fasl %s")
@@ -284,6 +297,8 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         image_arguments = [target.flags, _image_arguments(ctx, target, files, outputs, steps)] if image else [],
         runtime_options = target.runtime_options,
         execution_requirements = requirements(ctx),
+        first_steps = first_steps,
+        own = [file.src for file in files],
     )
 
 def _loaded_path(step):

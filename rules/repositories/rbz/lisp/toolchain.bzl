@@ -199,7 +199,9 @@ def run_lisp(
         image = None,
         image_arguments = [],
         runtime_options = [],
-        execution_requirements = {}):
+        execution_requirements = {},
+        first_steps = None,
+        own = []):
     """Registers an action that the driver does.
 
     Args:
@@ -216,6 +218,9 @@ def run_lisp(
       image_arguments: a list of `Args` that say what `parameters` say in the way of bazelisp.
       runtime_options: options of the Lisp runtime.
       execution_requirements: as those of `ctx.actions.run`.
+      first_steps: `Args` with the lines of `parameters` that other actions begin with, too: an image
+        that has dealt with them may be forked in place of starting one.
+      own: files of `inputs` that `first_steps` do not need.
     """
     parameters.set_param_file_format("multiline")
     env = {"SBCL_HOME": toolchain.home}
@@ -244,9 +249,18 @@ def run_lisp(
         program = toolchain.program
         arguments = ["--core", toolchain.driver.path] + runtime + [command, parameters]
     executable, launch = _system_program(program, toolchain.launcher)
+    resident = None
+    if first_steps:
+        resident = {
+            "arguments": launch + ["--core", toolchain.driver.path] + runtime + ["stem"],
+            "own": own,
+            "steps": first_steps,
+            "tools": toolchain.files,
+        }
     ctx.actions.run(
         mnemonic = mnemonic,
         progress_message = progress_message,
+        resident = resident,
         executable = executable,
         arguments = launch + arguments,
         inputs = depset(transitive = direct),

@@ -3,33 +3,44 @@
 
 (in-package "RBZ.ACTION")
 
+(defvar *dealt-with* '()
+  "The parameters that the image this process was forked from has dealt with, in order.")
+
 (defun begin-action (command parameters)
-  "Make the action that PARAMETERS describe the current one, in an image that is ready for it."
+  "Make the action that PARAMETERS describe the current one, in an image that is ready for it. What was
+dealt with before this process was forked is not done again."
   (setf *handlers* (parameters :nowarn parameters)
         bazel.log:*verbose* (or (parse-integer (parameter :verbose parameters "0") :junk-allowed t) 0))
-  (prepare-image)
-  (open-c-libraries parameters)
-  (flet ((flag (key) (and (parameter key parameters nil) t)))
-    (setf *action*
-          (bazel.main::make-action
-           :command command
-           :args parameters
-           :source-files (parameters :source parameters)
-           :output-files (loop for (key . value) in parameters
-                               when (member key '(:output :fasl :warnings :hash))
-                                 collect value)
-           :force-compilation-p (string/= (parameter :force parameters "0") "0")
-           :precompile-generics-p (flag :precompile-generics)
-           :save-runtime-options-p (flag :save-runtime-options)
-           :main-function (parameter :main parameters nil)
-           :block-compile-p (flag :block-compile)
-           :compilation-mode (bazel.utils:to-keyword (parameter :mode parameters "fastbuild")))))
-  (init-action *action* command)
-  (mapc #'add-feature (parameters :feature parameters))
+  (cond (*action* (describe-action *action* parameters))
+        (t
+         (prepare-image)
+         (open-c-libraries parameters)
+         (setf *action* (bazel.main::make-action :command command))
+         (describe-action *action* parameters)
+         (init-action *action* command)
+         (mapc #'add-feature (parameters :feature parameters))))
   (bazel.log:verbose "~(~a~) ~a" command (parameter :target parameters ""))
   (bazel.log:vv "features:~{ ~s~}" (parameters :feature parameters))
   (bazel.log:vvv "parameters:~{~%  ~s~}" parameters)
   *action*)
+
+(defun describe-action (action parameters)
+  "Let ACTION be what PARAMETERS say."
+  (flet ((flag (key) (and (parameter key parameters nil) t)))
+    (setf (action-args action) parameters
+          (action-source-files action) (parameters :source parameters)
+          (action-output-files action)
+          (loop for (key . value) in parameters
+                when (member key '(:output :fasl :warnings :hash))
+                  collect value)
+          (bazel.main::action-force-compilation-p action)
+          (string/= (parameter :force parameters "0") "0")
+          (bazel.main::action-precompile-generics-p action) (flag :precompile-generics)
+          (action-save-runtime-options-p action) (flag :save-runtime-options)
+          (action-main-function action) (parameter :main parameters nil)
+          (bazel.main::action-block-compile-p action) (flag :block-compile)
+          (action-compilation-mode action)
+          (bazel.utils:to-keyword (parameter :mode parameters "fastbuild")))))
 
 (defun sound-p ()
   "True as long as nothing failed, or if the action is to go on all the same."
@@ -42,15 +53,13 @@
 ;;; Steps
 
 (defun steps (parameters)
-  "What is to be loaded, in order: everything but what the image has inside."
+  "What is to be loaded, in order: everything but what the image has inside or loaded before this
+process was forked."
   (let ((inside (make-hash-table :test 'equal)))
-    (dolist (step (parameters :load parameters))
-      (let ((colon (position #\: step :end (position #\Space step))))
-        (when colon
-          (note-encoding (step-path step) (subseq step (1+ colon) (position #\Space step))))))
     (dolist (step (parameters :inside parameters))
       (setf (gethash step inside) t))
-    (remove-if (lambda (step) (gethash step inside)) (parameters :load parameters))))
+    (remove-if (lambda (step) (gethash step inside))
+               (nthcdr (count :load *dealt-with* :key #'first) (parameters :load parameters)))))
 
 (defun step-path (step)
   "The path or name in STEP."
@@ -65,7 +74,10 @@
 
 (defun process-step (step)
   "Let the methods for its type process the file of STEP; load the module that it names."
-  (let ((path (step-path step)))
+  (let* ((path (step-path step))
+         (space (position #\Space step))
+         (colon (position #\: step :end space)))
+    (when colon (note-encoding path (subseq step (1+ colon) space)))
     (bazel.log:verbose "load ~a" step)
     (if (eql 0 (search "module " step))
         (load-step step)

@@ -7,6 +7,9 @@
   (let ((arguments (bazel.sbcl:command-line-arguments)))
     (when (member "--interactive" arguments :test #'string=)
       (setf *interactive* t))
+    (when (equal (first arguments) "stem")
+      ;; Only what it forks comes back.
+      (setf arguments (serve)))
     (run-as-program
      (lambda ()
        (run (first arguments) (read-parameters (string-left-trim "@" (second arguments))))))))

@@ -8,7 +8,7 @@
 (defpackage "RBZ.PARAMETERS"
   (:documentation "What an action is told: the lines of its parameter file.")
   (:use "COMMON-LISP")
-  (:export "READ-PARAMETERS" "PARAMETER" "PARAMETERS" "NATIVE-PATH" "MAP-PARAMETERS"
+  (:export "READ-PARAMETERS" "READ-PARAMETER" "PARAMETER" "PARAMETERS" "NATIVE-PATH" "MAP-PARAMETERS"
            "BAD-PARAMETERS"))
 
 (defpackage "RBZ.SOURCE"
@@ -113,7 +113,7 @@
         "RBZ.C-LIBRARIES")
   (:import-from "RBZ.SOURCE" "NOTE-ENCODING")
   (:export "BEGIN-ACTION" "PROCESS-STEPS" "PROCESS-STEP" "SOUND-P" "STEPS" "STEP-PATH"
-           "NOTE-FAILURE"))
+           "NOTE-FAILURE" "*DEALT-WITH*"))
 
 (defpackage "RBZ.TRACES"
   (:documentation "What a FASL holds of the machine and the time that it was compiled on.")
@@ -157,7 +157,12 @@
   (:shadow "SAVE-IMAGE")
   (:export "CORE-COMMAND"))
 
+(defpackage "RBZ.STEM"
+  (:documentation "An image that has loaded what several actions need, and forks their processes.")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.ACTION")
+  (:export "SERVE"))
+
 (defpackage "RBZ.DRIVER"
   (:documentation "The program itself: one command for each kind of action.")
-  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.LOADING")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.LOADING" "RBZ.STEM")
   (:export "MAIN" "SAVE"))

@@ -16,9 +16,13 @@
     (loop for line = (read-line stream nil)
           while line
           unless (string= line "")
-            collect (let ((space (position #\Space line)))
-                      (cons (intern (string-upcase (subseq line 0 space)) :keyword)
-                            (if space (subseq line (1+ space)) ""))))))
+            collect (read-parameter line))))
+
+(defun read-parameter (line)
+  "LINE as a cons of a keyword and a string."
+  (let ((space (position #\Space line)))
+    (cons (intern (string-upcase (subseq line 0 space)) :keyword)
+          (if space (subseq line (1+ space)) ""))))
 
 (defun parameters (key parameters)
   "All values of KEY, in order."
