@@ -58,6 +58,10 @@ pub struct Diagnostic {
     pub trace: Vec<Frame>,
     /// What to do, each one sentence without full stop.
     pub hints: Vec<String>,
+    /// Whether code of a rule or macro said so by intention: then the way through that code is of
+    /// no help to others. Known only until the diagnostic is saved.
+    #[serde(skip)]
+    pub deliberate: bool,
 }
 
 impl Diagnostic {
@@ -78,7 +82,15 @@ impl Diagnostic {
 
     fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
-        Diagnostic { class, place: None, message, source: None, trace: vec![], hints: vec![] }
+        Diagnostic {
+            class,
+            place: None,
+            message,
+            source: None,
+            trace: vec![],
+            hints: vec![],
+            deliberate: false,
+        }
     }
 
     /// With a place.

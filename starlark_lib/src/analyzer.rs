@@ -1,6 +1,6 @@
 //! The analyzer: from targets to configured targets, bottom-up and in parallel.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -227,6 +227,47 @@ impl<'a> Analyzer<'a> {
         error
     }
 
+    /// What a rule says by intention of the target `id` begins with that target, or, if the target is
+    /// of another repository, with the nearest one of the user that needs it.
+    fn said_of(&self, id: NodeId, mut error: Box<Diagnostic>) -> Box<Diagnostic> {
+        let at = |id: NodeId| {
+            let node = &self.graph.nodes[id];
+            let target = &node.state.as_ref().ok()?.target;
+            Some((node, target))
+        };
+        let Some((node, target)) = at(id) else { return error };
+        if !error.deliberate || error.place.as_ref() != Some(&target.place) {
+            return error;
+        }
+        let mut shown = (node, target);
+        let (mut seen, mut pending) = (HashSet::from([id]), VecDeque::from([id]));
+        while let Some(next) = pending.pop_front() {
+            if let Some(found) = at(next).filter(|(node, _)| node.label.repo().is_main()) {
+                shown = found;
+                break;
+            }
+            let needs = |other: &NodeId| {
+                self.graph.nodes[*other].edges.iter().any(|edge| edge.node == next)
+            };
+            let all = (0..self.graph.nodes.len()).filter(needs).filter(|other| seen.insert(*other));
+            pending.extend(all.collect::<Vec<_>>());
+        }
+        if shown.0.label != node.label {
+            error.trace.push(Frame {
+                place: error.place.take(),
+                what: format!("of the target `{}`, which it needs", node.label),
+                source: None,
+            });
+        }
+        let rule = match &shown.0.state.as_ref().map(|resolved| &resolved.kind) {
+            Ok(ResolvedKind::Rule { schema, .. }) => format!("{} ", schema.rule.name()),
+            _ => String::new(),
+        };
+        error.message = format!("in {rule}{}: {}", shown.0.label, error.message);
+        error.place = Some(shown.1.place.clone());
+        error
+    }
+
     /// The error for a target that was asked for but is not for the platform; `None` if it is.
     pub fn incompatibility(&self, id: NodeId) -> Option<Diagnostic> {
         let why = self.incompatible.get(&id)?;
@@ -310,6 +351,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
                     {
                         error.place = Some(resolved.target.place.clone());
                     }
+                    let error = self.analyzer.said_of(id, error);
                     lock(&self.errors).push((id, error));
                     if !self.analyzer.keep_going {
                         self.stopped.store(true, Ordering::Relaxed);

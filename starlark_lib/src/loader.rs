@@ -89,6 +89,12 @@ impl Shared {
         self.options.shipped.contains_key(repo) && self.declared.get(repo).is_none()
     }
 
+    /// True of a file, as it is shown, of a repository that came with the program.
+    pub fn is_shipped_file(&self, file: &str) -> bool {
+        let repo = file.strip_prefix("external/").and_then(|rest| rest.split_once('/'));
+        repo.is_some_and(|(repo, _)| self.is_shipped(&RepoName::new(repo)))
+    }
+
     /// What is predeclared without the prelude.
     pub fn language(&self) -> &GlobalSet {
         &self.language

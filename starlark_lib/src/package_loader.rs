@@ -77,6 +77,7 @@ fn evaluate(
         eval.set_loader(&loaded);
         let globals = globals.of(FileKind::Build);
         limits::run(&mut eval, FileKind::Build, |eval| eval.eval_module(ast, globals).map(|_| ()))
+            .map_err(|error| starlark_error::at_caller(error, |file| shared.is_shipped_file(file)))
             .map_err(|error| starlark_error::in_file(error, &shown))
     })?;
     let Stage::Package(builder) = evaluation.stage else {

@@ -25,6 +25,7 @@ use crate::package::Target;
 use crate::provider_value::ProviderInstanceValue;
 use crate::rule_context::RuleContext;
 use crate::rule_value::FrozenStarlarkRule;
+use crate::starlark_error;
 use crate::transitions::with_evaluator;
 use crate::value_repr::with_article;
 
@@ -36,7 +37,9 @@ pub fn evaluate(
 ) -> Result<ConfiguredTarget, Box<Diagnostic>> {
     let result = run(loader, context).and_then(|providers| complete(context, providers));
     context.abandon();
-    result.map_err(|mut error| {
+    result.map_err(|error| {
+        let mut error =
+            starlark_error::at_caller(error, |file| loader.shared().is_shipped_file(file));
         let frame = Frame {
             place: Some(target.place.clone()),
             what: format!("in the target `{}` (a `{}`)", context.label, context.schema.rule),

@@ -106,6 +106,20 @@ pub fn at_calls(mut diagnostic: Diagnostic, calls: CallStack) -> Diagnostic {
     diagnostic
 }
 
+/// What code of the files that are `ours` says by intention, at the innermost place that is not
+/// theirs; without a place if there is none.
+pub fn at_caller(mut error: Box<Diagnostic>, ours: impl Fn(&str) -> bool) -> Box<Diagnostic> {
+    let is_ours = |place: &Option<Place>| place.as_ref().is_some_and(|place| ours(&place.file));
+    if !error.deliberate || !is_ours(&error.place) {
+        return error;
+    }
+    error.trace.retain(|frame| !is_ours(&frame.place));
+    let caller = error.trace.iter().rposition(|frame| frame.place.is_some());
+    let caller = caller.map(|at| error.trace.remove(at));
+    (error.place, error.source) = caller.map_or((None, None), |frame| (frame.place, frame.source));
+    error
+}
+
 /// An error of a file. If it has no place, it begins with the file.
 pub fn in_file(mut error: Box<Diagnostic>, file: &str) -> Box<Diagnostic> {
     error.place.get_or_insert_with(|| Place { file: file.to_owned(), line: 1, column: 1 });
@@ -128,10 +142,13 @@ fn kernel(kind: ErrorKind, file: FileKind) -> (Diagnostic, Option<String>) {
                 Err(error) => (language_error(&format!("{error:#}"), file), None),
             }
         }
-        ErrorKind::Fail(error) => match error.downcast::<Diagnostic>() {
-            Ok(diagnostic) => (diagnostic, None),
-            Err(error) => (Diagnostic::user(error.to_string().trim().to_owned()), None),
-        },
+        ErrorKind::Fail(error) => {
+            let mut diagnostic = error
+                .downcast::<Diagnostic>()
+                .unwrap_or_else(|error| Diagnostic::user(error.to_string().trim().to_owned()));
+            diagnostic.deliberate = true;
+            (diagnostic, None)
+        }
         ErrorKind::StackOverflow(_) => {
             let diagnostic = Diagnostic::user("functions call each other without end")
                 .hint("Starlark allows no recursion: turn it into a loop over a list");
