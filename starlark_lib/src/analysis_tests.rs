@@ -305,6 +305,7 @@ return [DefaultInfo(files = depset([o]))]"#,
             },
             timeout: None,
             test: None,
+            resident: None,
         },
     )
     "#);

@@ -181,7 +181,7 @@ fn main_is_a_name_a_call_a_form_or_the_repl() {
         ("p::nothing", "`main` is p::nothing, but no function of this name is defined"),
         ("(p::nothing 1)", "`main` is p::nothing, but no function of this name is defined"),
         ("12", "`main` must be a symbol or a call, not 12"),
-        ("q:main", "Package Q does not exist."),
+        ("q:main", "`main` is q:main: Package Q does not exist."),
     ] {
         let output = room.run("core", &core(&files, &format!("target //:p\nmain {main}\n")));
         assert!(
