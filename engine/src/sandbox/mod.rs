@@ -1,7 +1,7 @@
 //! The sandbox: runs a process that sees its declared inputs, its toolchain, and nothing else.
 //!
-//! It does so by namespaces ([`namespaced`]), or, on machines that forbid them, by rules for what a
-//! process may open ([`landlocked`]). Then the rest is there to be seen, but not to be used, and
+//! It does so by namespaces (`namespaced`), or, on machines that forbid them, by rules for what a
+//! process may open (`landlocked`). Then the rest is there to be seen, but not to be used, and
 //! inputs are at paths of the machine; results of the two are not exchanged.
 //!
 //! Three kinds of processes take part:
@@ -12,6 +12,10 @@
 //! - for each action a **reaper**, the first process of the action's own pid namespace if it has
 //!   one, builds the view, starts the program and, when that has ended or rbz has gone, kills what
 //!   is left.
+//!
+//! Where an action allows it, its program is not started but forked from a **stem**, a process in
+//! the pid namespace of the init that has dealt with what several actions begin with. The reaper
+//! then builds the view, hands its namespaces over, and adopts what enters them.
 //!
 //! Each hangs on a socket to rbz. When rbz goes, in whatever way, the kernel closes the sockets
 //! and everything below goes too.
