@@ -5,6 +5,7 @@
 //! in a temporary directory; nothing of the developer's is read or written.
 
 pub mod binary;
+pub mod debugger;
 pub mod document;
 pub mod events;
 pub mod outcome;

@@ -87,13 +87,16 @@ impl Namespaced {
             reason: error.to_string(),
         })?;
         let shared = spawn.argv.iter().zip(&resident.argv).take_while(|(a, b)| a == b).count();
-        let forked = kept.stem().as_ref().and_then(|stem| {
+        let mut stem = kept.stem();
+        let forked = stem.as_ref().and_then(|stem| {
             stem.fork(&namespaces, &spawn.argv[shared..], &theirs.stdout, &theirs.stderr, cancel)
         });
-        drop((theirs, namespaces));
         if forked.is_none() {
+            // What it still has to say would be taken for an answer to somebody else.
+            *stem = None;
             return Ok(None);
         }
+        drop((stem, theirs, namespaces));
         let running = Running { control, stdout: ours.stdout, stderr: ours.stderr };
         let ended = supervise(running, &limits(spawn, cancel))?;
         // A crash may be that of the stem: alone it happens again, or does not.

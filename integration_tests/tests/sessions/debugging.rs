@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use rbz_integration_tests::debugger::{debug, in_order};
 use rbz_integration_tests::system::output_of;
 use rbz_integration_tests::workspace::WorkspaceBuilder;
 use rbz_integration_tests::{Workspace, workspace};
@@ -78,32 +79,6 @@ fn program() -> WorkspaceBuilder {
         .file("native/twice.c", C)
         .file("one.lisp", "\n(defun one ()\n  (two 1))\n")
         .file("two.lisp", "(defvar *x* 1)\n\n(defun two (x)\n  (print x)\n  (print *x*))\n")
-}
-
-/// What gdb says to these commands in this directory.
-fn debug(directory: &Path, program: &str, commands: &[&str]) -> String {
-    let mut words = vec!["120", "gdb", "--nx", "--quiet", "--batch"];
-    let before = [
-        "set pagination off",
-        "set breakpoint pending on",
-        "handle SIGSEGV SIGUSR2 nostop noprint pass",
-    ];
-    for command in before.iter().chain(commands) {
-        words.extend(["-ex", command]);
-    }
-    words.push(program);
-    output_of(directory, "timeout", &words)
-}
-
-/// Expects these texts in this order, others between them.
-fn in_order(text: &str, parts: &[&str]) {
-    let mut rest = text;
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => panic!("no `{part}` after what comes before it in:\n{text}"),
-        }
-    }
 }
 
 /// Line (from 1) of the first line with this text.

@@ -48,7 +48,7 @@ fn what_is_not_declared_is_refused_and_named() {
     let ws = build_file(&format!(
         r#"
 genrule(name = "sibling", outs = ["s.txt"], cmd = "cat sibling.txt > $@")
-genrule(name = "home", outs = ["h.txt"], cmd = "cat /HOME/secret.txt > $@")
+genrule(name = "home", outs = ["h.txt"], cmd = "cat '/HOME/secret.txt' > $@")
 genrule(name = "lisp_sources", outs = ["l.txt"], cmd = "ls /usr/share/common-lisp > $@")
 genrule(name = "connection", outs = ["c.txt"], cmd = "exec 3<>/dev/tcp/127.0.0.1/{port}; touch $@")
 genrule(name = "declared", srcs = ["sibling.txt"], outs = ["d.txt"], cmd = "cat $< > $@; ls -A ~ >> $@")

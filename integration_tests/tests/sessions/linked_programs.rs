@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rbz_integration_tests::debugger::{debug, in_order};
 use rbz_integration_tests::system::output_of;
 use rbz_integration_tests::workspace::WorkspaceBuilder;
 use rbz_integration_tests::{Workspace, workspace};
@@ -114,28 +115,6 @@ fn split_greeter() -> Workspace {
     ws.rbz("tool elf split greeter.core -o greeter.o --linker_options greeter.options").run();
     output_of(ws.root(), "cc", &["-g", "-c", "twice.c"]);
     ws
-}
-
-/// What gdb says to these commands.
-fn debug(directory: &Path, program: &str, commands: &[&str]) -> String {
-    let mut words = vec!["--nx", "--quiet", "--batch"];
-    let before = ["set pagination off", "handle SIGSEGV SIGUSR2 nostop noprint pass"];
-    for command in before.iter().chain(commands) {
-        words.extend(["-ex", command]);
-    }
-    words.push(program);
-    output_of(directory, "gdb", &words)
-}
-
-/// Expects these lines in this order, others between them.
-fn in_order(text: &str, parts: &[&str]) {
-    let mut rest = text;
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => panic!("no `{part}` after what comes before it in:\n{text}"),
-        }
-    }
 }
 
 #[test]
