@@ -37,6 +37,9 @@ pub struct StartupOptions {
     /// Directory of all workspaces' output bases and of the disk cache; default: ~/.cache/rbz
     #[arg(long, value_name = "DIR")]
     pub output_user_root: Option<PathBuf>,
+    /// Waits while another rbz works in this workspace; with `--noblock_for_lock` ends with status 9
+    #[arg(long, default_value = "true")]
+    pub block_for_lock: bool,
     /// Reads this rc file too, after the others; may be repeated
     #[arg(long, value_name = "FILE")]
     pub rbzrc: Vec<PathBuf>,
@@ -247,7 +250,7 @@ pub struct BuildOptions {
     /// or `sandboxed`, each alone; what is built is the same
     #[arg(long, value_name = "[MNEMONIC=]resident|sandboxed")]
     pub strategy: Vec<String>,
-    /// Keeps the directories of actions that fail, and says where they are
+    /// Keeps the directories of actions that fail, and shows how to enter them
     #[arg(long)]
     pub sandbox_debug: bool,
     /// Runs ready actions in random order, to expose missing dependencies

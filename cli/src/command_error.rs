@@ -17,6 +17,8 @@ pub enum ErrorKind {
     NoTests,
     /// The user stopped it.
     Interrupted,
+    /// Another rbz works in the workspace, and the user does not want to wait.
+    LockHeld,
     /// The machine is at fault: no space, no permission.
     Environment,
     /// rbz is at fault.
@@ -32,6 +34,7 @@ impl ErrorKind {
             ErrorKind::TestsFailed => 3,
             ErrorKind::NoTests => 4,
             ErrorKind::Interrupted => 8,
+            ErrorKind::LockHeld => 9,
             ErrorKind::Environment => 36,
             ErrorKind::Internal => 37,
         }

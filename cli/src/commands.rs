@@ -7,6 +7,7 @@ pub mod help;
 pub mod info;
 pub mod init;
 pub mod run;
+pub mod sandbox;
 pub mod test;
 pub mod tool;
 pub mod version;

@@ -41,8 +41,8 @@ impl Severity {
     }
 }
 
-/// The width assumed where the terminal does not tell its own.
-const DEFAULT_WIDTH: usize = 80;
+/// The columns and lines assumed where the terminal does not tell its own.
+const DEFAULT_SIZE: (usize, usize) = (80, 24);
 
 /// Writes to stderr. A failure to write there is ignored: there is nobody left to tell.
 #[derive(Debug)]
@@ -123,11 +123,13 @@ impl Console {
         }
     }
 
-    /// The width of the terminal.
-    pub fn width(&self) -> usize {
+    /// The columns and lines of the terminal.
+    pub fn size(&self) -> (usize, usize) {
         match terminal_size::terminal_size_of(io::stderr()) {
-            Some((terminal_size::Width(width), _)) => usize::from(width).max(20),
-            None => DEFAULT_WIDTH,
+            Some((terminal_size::Width(columns), terminal_size::Height(lines))) => {
+                (columns.into(), lines.into())
+            }
+            None => DEFAULT_SIZE,
         }
     }
 }

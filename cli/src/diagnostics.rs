@@ -1,7 +1,9 @@
 //! Diagnostics as text: failures of actions with everything that helps to mend them.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use rbz_engine::command_line::quote;
 use rbz_engine::failure::{ActionFailure, FailureCause, UndeclaredInput};
 use rbz_engine::label::Label;
 
@@ -46,8 +48,9 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
         _ => {}
     }
     match &failure.sandbox {
-        Some(directory) => {
-            let _ = write!(text, "\nhint: its directory was kept: `{}`", directory.display());
+        Some(directory) => text += &format!("\n{}", render_kept(directory, &failure.mnemonic)),
+        None if !command.is_empty() && detail == Detail::Verbose => {
+            text += "\nhint: with `--sandbox_debug` its sandbox is kept, to run that again in it";
         }
         None if !command.is_empty() && detail == Detail::WithAdvice => {
             text += "\nhint: `--verbose_failures` shows its command line, `--sandbox_debug` keeps \
@@ -59,6 +62,26 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
         text += &format!("\n{}", command.join(" "));
     }
     text
+}
+
+/// The lines about the sandbox of an action of this kind that was kept as `directory`.
+pub fn render_kept(directory: &Path, mnemonic: &str) -> String {
+    let program = if mnemonic.starts_with("Lisp") { "sbcl" } else { "bash" };
+    let directory = directory.display();
+    let quoted = quote(&directory.to_string());
+    format!(
+        "hint: its directory was kept: `{directory}`\n\
+         hint: this runs it there again, and with a program such as `{program}` behind it, that:\n    \
+         rbz tool sandbox {quoted}"
+    )
+}
+
+/// How a process ended that was killed by `signal`.
+pub fn signal_name(signal: i32) -> String {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(name) => format!("killed by {}", name.as_str()),
+        Err(_) => format!("killed by signal {signal}"),
+    }
 }
 
 /// The message about an action that failed just as one did whose message was `earlier`.
@@ -75,10 +98,7 @@ fn headline(failure: &ActionFailure) -> String {
 fn reason(cause: &FailureCause) -> String {
     match cause {
         FailureCause::Exit(status) => format!("exit status {status}"),
-        FailureCause::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
-            Ok(name) => format!("killed by {}", name.as_str()),
-            Err(_) => format!("killed by signal {signal}"),
-        },
+        FailureCause::Signal(signal) => signal_name(*signal),
         FailureCause::Timeout(limit) => {
             format!("it took longer than {} seconds", limit.as_secs())
         }
@@ -180,7 +200,16 @@ mod tests {
         insta::assert_snapshot!(render_failure(&failure, Detail::Verbose), @r#"
         //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
         lib/hello.lisp:3:1: warning: undefined variable: X
+        hint: with `--sandbox_debug` its sandbox is kept, to run that again in it
         /usr/bin/sbcl --load 'a b.lisp'
+        "#);
+        failure.sandbox = Some("/cache/my base/kept/1-2".into());
+        insta::assert_snapshot!(render_failure(&failure, Detail::Plain), @r#"
+        //lib:hello: Compiling lib/hello.lisp failed: exit status 1 (LispCompile)
+        lib/hello.lisp:3:1: warning: undefined variable: X
+        hint: its directory was kept: `/cache/my base/kept/1-2`
+        hint: this runs it there again, and with a program such as `sbcl` behind it, that:
+            rbz tool sandbox '/cache/my base/kept/1-2'
         "#);
     }
 

@@ -20,6 +20,15 @@ pub struct Directories {
 /// The name of the directory of outputs, in the execution root and as a symlink in the workspace.
 pub const OUTPUT_DIRECTORY: &str = "rbz-out";
 
+/// The name of the directory of execution roots in an output base.
+pub const EXECUTION_ROOTS: &str = "execroot";
+
+/// The name of the lock in an output base, and in a disk cache.
+const LOCK: &str = "lock";
+
+/// The name of the file that says of which workspace an output base is.
+pub const WORKSPACE_NOTE: &str = "workspace";
+
 impl Directories {
     /// The directories of the workspace at `workspace`.
     pub fn new(
@@ -27,7 +36,7 @@ impl Directories {
         environment: &Environment,
         workspace: &Path,
     ) -> Result<Directories, CommandError> {
-        let here = &environment.current_directory;
+        let here = environment.here()?;
         let output_user_root = match &startup.output_user_root {
             Some(directory) => expand_home(directory, environment, here),
             None => {
@@ -47,11 +56,11 @@ impl Directories {
                 output_user_root.join(&digest.to_hex()[..16])
             }
         };
-        if let Some(directory) =
-            [&output_user_root, &output_base].into_iter().find(|d| *d == workspace)
-        {
+        if output_user_root == workspace || workspace.starts_with(&output_base) {
+            let directory =
+                if output_user_root == workspace { output_user_root } else { output_base };
             return Err(CommandError::command_line(format!(
-                "`{}` is the workspace and cannot hold rbz's own state",
+                "`{}` holds the workspace and cannot hold rbz's own state",
                 directory.display()
             )));
         }
@@ -70,13 +79,29 @@ impl Directories {
 
     /// The file that keeps two rbz apart.
     pub fn lock(&self) -> PathBuf {
-        self.output_base.join("lock")
+        self.output_base.join(LOCK)
+    }
+
+    /// The file that says of which workspace the output base is.
+    pub fn workspace_note(&self) -> PathBuf {
+        self.output_base.join(WORKSPACE_NOTE)
     }
 
     /// The execution root of the workspace called `name`.
     pub fn execution_root(&self, name: &str) -> PathBuf {
-        self.output_base.join("execroot").join(name)
+        self.output_base.join(EXECUTION_ROOTS).join(name)
     }
+}
+
+/// Refuses a directory in which somebody else has something: what is there would be mixed with
+/// rbz's own files, and removed with them. One of rbz has a lock.
+pub fn check_ours(directory: &Path) -> Result<(), CommandError> {
+    let mut entries = std::fs::read_dir(directory).into_iter().flatten();
+    if entries.next().is_none() || directory.join(LOCK).exists() {
+        return Ok(());
+    }
+    let message = format!("`{}` has files that are not of rbz", directory.display());
+    Err(CommandError::command_line(message).hint("name a directory for rbz alone"))
 }
 
 /// `path` with `~/` for the home directory, relative to `here`.
@@ -94,7 +119,7 @@ mod tests {
     fn environment(home: Option<&str>) -> Environment {
         Environment {
             arguments: vec![],
-            current_directory: "/w/sub".into(),
+            current_directory: Some("/w/sub".into()),
             home: home.map(PathBuf::from),
             variables: Default::default(),
             stdout_is_terminal: false,
@@ -112,6 +137,17 @@ mod tests {
         assert_eq!(of("/w").output_user_root, Path::new("/home/ann/.cache/rbz"));
         assert_eq!(of("/w").output_base.parent(), Some(Path::new("/home/ann/.cache/rbz")));
         assert_ne!(of("/w").output_base, of("/v").output_base);
+    }
+
+    #[test]
+    fn what_somebody_else_has_is_not_taken() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        check_ours(&directory.path().join("new")).expect("it can be made");
+        check_ours(directory.path()).expect("it is empty");
+        std::fs::write(directory.path().join("letter"), "").expect("a file");
+        assert_eq!(check_ours(directory.path()).expect_err("taken").kind.exit_status(), 2);
+        std::fs::write(directory.path().join(LOCK), "").expect("a file");
+        check_ours(directory.path()).expect("it is of rbz");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command_error::CommandError;
 
@@ -14,8 +14,8 @@ const PROGRAM: &str = "RBZ";
 pub struct Environment {
     /// The command line without the program's name.
     pub arguments: Vec<String>,
-    /// Where rbz was called.
-    pub current_directory: PathBuf,
+    /// Where rbz was called; `None` if that directory was removed.
+    pub current_directory: Option<PathBuf>,
     /// The user's home directory, if they have one.
     pub home: Option<PathBuf>,
     /// The environment variables whose names and values are UTF-8; `RBZ` is this program.
@@ -35,9 +35,6 @@ impl Environment {
                 CommandError::command_line(format!("the argument `{shown}` is not UTF-8"))
             })
         });
-        let current_directory = std::env::current_dir().map_err(|error| {
-            CommandError::command_line(format!("the current directory cannot be found: {error}"))
-        })?;
         let mut variables: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -49,11 +46,19 @@ impl Environment {
         };
         Ok(Environment {
             arguments: arguments.collect::<Result<_, _>>()?,
-            current_directory,
+            current_directory: std::env::current_dir().ok(),
             home: home(&variables),
             variables,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+        })
+    }
+
+    /// Where rbz was called, for what makes no sense elsewhere.
+    pub fn here(&self) -> Result<&Path, CommandError> {
+        self.current_directory.as_deref().ok_or_else(|| {
+            CommandError::command_line("the current directory is not there any more")
+                .hint("change to one that is, or to this one again if it was made anew")
         })
     }
 

@@ -94,6 +94,11 @@ fn to_json(event: &Event, plan: Option<&Plan>) -> Value {
             "target": label.to_string(),
             "paths": inputs.iter().map(|input| &input.path).collect::<Vec<_>>(),
         }),
+        Event::TestKept { label, sandbox } => json!({
+            "event": "test_kept",
+            "target": label.to_string(),
+            "directory": sandbox,
+        }),
         Event::TestFinished(summary) => json!({
             "event": "test_finished",
             "target": summary.label.to_string(),

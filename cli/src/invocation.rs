@@ -75,7 +75,8 @@ impl Invocation {
                 options_of_rc_files: Vec::new(),
             });
         }
-        let workspace = workspace_root::find(&environment.current_directory);
+        let here = environment.current_directory.as_deref();
+        let workspace = here.and_then(workspace_root::find);
         let (startup, rc_files, mut warnings) =
             startup(environment, &given_startup, workspace.as_ref())?;
 
@@ -159,7 +160,7 @@ fn startup(
         files.extend(environment.home.as_ref().map(|home| home.join(".rbzrc")));
     }
     for file in &of_command_line.rbzrc {
-        let path = environment.current_directory.join(file);
+        let path = environment.here()?.join(file);
         if !path.exists() {
             let message = format!("the rc file `{}` does not exist", file.display());
             return Err(CommandError::command_line(message));
@@ -235,7 +236,7 @@ mod tests {
         let words = ["--nohome_rc", "--nosystem_rc"].iter().chain(words);
         Invocation::read(&Environment {
             arguments: words.map(|word| word.to_string()).collect(),
-            current_directory: workspace.path().to_owned(),
+            current_directory: Some(workspace.path().to_owned()),
             home: None,
             variables: Default::default(),
             stdout_is_terminal: false,

@@ -33,18 +33,23 @@ mod test_report;
 mod workspace_root;
 mod workspace_status;
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::arguments::{BuildArguments, DisplayOptions, RawCommand};
+use crate::arguments::{
+    BuildArguments, CleanArguments, DisplayOptions, RawCommand, StartupOptions,
+};
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::Workspace;
 use crate::commands::clean::Clean;
 use crate::console::{Console, Severity, write_data};
-use crate::directories::{Directories, expand_home};
+use crate::directories::{Directories, check_ours, expand_home};
 use crate::environment::Environment;
 use crate::invocation::Invocation;
 use crate::request::{BuildRequest, Display};
 use crate::request_lock::RequestLock;
+use crate::signals::Interrupts;
 
 fn main() -> ExitCode {
     // Before any thread begins: the process may be one that keeps the sandbox.
@@ -69,10 +74,12 @@ fn report_panics() {
         let payload = panic.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let reason = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
-        eprintln!(
+        let text = format!(
             "ERROR: internal error{place}: {reason}\n\
-             hint: this is a fault of rbz; please report it with what you did"
+             hint: this is a fault of rbz; please report it with what you did\n"
         );
+        // Where nobody listens, another panic would help nobody.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }));
 }
 
@@ -126,31 +133,15 @@ fn execute(
             write_data(&commands::completion::script(&arguments.residue)?)?;
         }
         RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
-        RawCommand::Tool(arguments) => commands::tool::run(&arguments.residue, &mut console)?,
+        RawCommand::Tool(arguments) => {
+            return commands::tool::run(&arguments.residue, &mut console);
+        }
         RawCommand::Init(arguments) => {
             no_residue("init", &arguments.residue)?;
-            write_data(&commands::init::run(
-                &environment.current_directory,
-                &external_systems::Search::of(environment),
-            )?)?;
+            let search = external_systems::Search::of(environment);
+            write_data(&commands::init::run(environment.here()?, &search)?)?;
         }
-        RawCommand::Clean(arguments) => {
-            no_residue("clean", &arguments.residue)?;
-            let here = &environment.current_directory;
-            let workspace = invocation
-                .workspace
-                .as_deref()
-                .ok_or_else(|| workspace_root::missing("clean", here))?;
-            let directories = Directories::new(&invocation.startup, environment, workspace)?;
-            let disk_cache = match &arguments.disk_cache {
-                Some(path) => expand_home(path, environment, here),
-                None => directories.disk_cache(),
-            };
-            let disk_cache = arguments.disk_cache_too.then_some(disk_cache);
-            let clean = Clean { expunge: arguments.expunge, disk_cache };
-            let lock = lock(&directories, "clean", &mut console)?;
-            commands::clean::run(&clean, workspace, &directories, lock)?;
-        }
+        RawCommand::Clean(arguments) => clean(&invocation, arguments, environment, &mut console)?,
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
         | RawCommand::Run(arguments)
@@ -161,6 +152,36 @@ fn execute(
     Ok(ExitCode::SUCCESS)
 }
 
+fn clean(
+    invocation: &Invocation,
+    arguments: &CleanArguments,
+    environment: &Environment,
+    console: &mut Console,
+) -> Result<(), CommandError> {
+    no_residue("clean", &arguments.residue)?;
+    let root = root(invocation, environment)?;
+    let directories = Directories::new(&invocation.startup, environment, root)?;
+    let disk_cache = match &arguments.disk_cache {
+        Some(path) => expand_home(path, environment, environment.here()?),
+        None => directories.disk_cache(),
+    };
+    let disk_cache = arguments.disk_cache_too.then_some(disk_cache);
+    let clean = Clean { expunge: arguments.expunge, disk_cache };
+    Interrupts::listen(console.display())?;
+    let lock = lock(&invocation.startup, &directories, root, "clean", console)?;
+    commands::clean::run(&clean, root, &directories, lock)
+}
+
+/// The root of the workspace, without which the command can do nothing.
+fn root<'a>(
+    invocation: &'a Invocation,
+    environment: &Environment,
+) -> Result<&'a Path, CommandError> {
+    let here = environment.here()?;
+    let missing = || workspace_root::missing(invocation.command.name(), here);
+    invocation.workspace.as_deref().ok_or_else(missing)
+}
+
 /// Does a command that loads, in the workspace and under its lock.
 fn in_workspace(
     invocation: &Invocation,
@@ -169,15 +190,13 @@ fn in_workspace(
     console: &mut Console,
 ) -> Result<(), CommandError> {
     let command = invocation.command.name();
-    let root = invocation
-        .workspace
-        .as_deref()
-        .ok_or_else(|| workspace_root::missing(command, &environment.current_directory))?;
+    let root = root(invocation, environment)?;
     let directories = &Directories::new(&invocation.startup, environment, root)?;
     let request = BuildRequest::new(arguments, &invocation.settings, directories, environment)?;
     let what = format!("{command} {}", request.residue.join(" "));
-    let lock = lock(directories, what.trim_end(), console)?;
-    let workspace = Workspace { root, directories, environment };
+    let interrupts = &Interrupts::listen(console.display())?;
+    let lock = lock(&invocation.startup, directories, root, what.trim_end(), console)?;
+    let workspace = Workspace { root, directories, environment, interrupts };
     match invocation.command {
         RawCommand::Test(_) => commands::test::run(&workspace, &request, console),
         RawCommand::Run(_) => {
@@ -202,15 +221,26 @@ fn no_residue(command: &str, residue: &[String]) -> Result<(), CommandError> {
     }
 }
 
-/// Takes the request lock; says for whom it has to wait.
+/// Takes the request lock of the workspace at `root`; says for whom it has to wait.
 fn lock(
+    startup: &StartupOptions,
     directories: &Directories,
+    root: &Path,
     command: &str,
     console: &mut Console,
 ) -> Result<RequestLock, CommandError> {
+    check_ours(&directories.output_base)?;
     let command = format!("rbz {command}");
-    RequestLock::acquire(&directories.lock(), &command, |holder| {
+    let lock = RequestLock::acquire(&directories.lock(), &command, |holder| {
+        if !startup.block_for_lock {
+            let text = format!("another rbz works in this workspace ({holder})");
+            return Err(CommandError::new(ErrorKind::LockHeld, text));
+        }
         let text = format!("waiting for another rbz in this workspace ({holder})");
         console.message(Severity::Info, &text);
-    })
+        Ok(())
+    })?;
+    // Without it a message says less.
+    let _ = std::fs::write(directories.workspace_note(), root.as_os_str().as_encoded_bytes());
+    Ok(lock)
 }

@@ -109,9 +109,12 @@ impl<'a> OptionReader<'a> {
         }
         if let Some(positive) = name.strip_prefix("no")
             && let Some(spec) = self.specs.iter().find(|spec| spec.switch && spec.name == positive)
-            && value.is_none()
         {
-            return self.option(&spec.name, "false");
+            return match value {
+                None => self.option(&spec.name, "false"),
+                // There is nothing that it could mean.
+                Some(_) => Word::Unknown(format!("--{text}"), Some(format!("--{name}"))),
+            };
         }
         Word::Unknown(format!("--{name}"), self.nearest(name))
     }
@@ -241,11 +244,12 @@ mod tests {
     #[test]
     fn an_unknown_option_names_its_neighbour() {
         assert_eq!(
-            read(&["--keep-going", "--nokeepgoing", "--xyzzy", "--jobs"]),
+            read(&["--keep-going", "--nokeepgoing", "--xyzzy", "--nokeep_going=yes", "--jobs"]),
             [
                 "unknown --keep-going, near Some(\"--keep_going\")",
                 "unknown --nokeepgoing, near Some(\"--nokeep_going\")",
                 "unknown --xyzzy, near None",
+                "unknown --nokeep_going=yes, near Some(\"--nokeep_going\")",
                 "--jobs needs a value"
             ]
         );

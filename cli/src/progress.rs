@@ -56,6 +56,7 @@ impl Progress {
             | Event::Info(_)
             | Event::TestWrote { .. }
             | Event::TestMissed { .. }
+            | Event::TestKept { .. }
             | Event::TestFinished(_) => {}
         }
     }
@@ -63,13 +64,16 @@ impl Progress {
     /// The lines for a terminal of this size.
     pub fn lines(&self, now: Duration, width: usize, height: usize) -> Vec<String> {
         let mut lines = vec![shorten(&self.header(), width)];
-        let room = height.saturating_sub(1).max(1);
+        let room = height.saturating_sub(1);
+        if room == 0 {
+            return lines;
+        }
         let shown = if self.running.len() > room { room - 1 } else { self.running.len() };
         for running in &self.running[..shown] {
             lines.push(running.line(now, width));
         }
         if shown < self.running.len() {
-            lines.push(format!("    … {} more", self.running.len() - shown));
+            lines.push(shorten(&format!("    … {} more", self.running.len() - shown), width));
         }
         lines
     }
@@ -112,7 +116,7 @@ impl Running {
         let seconds = now.saturating_sub(self.since).as_secs();
         let tail = format!("; {seconds}s {}", self.strategy);
         let room = width.saturating_sub(4 + tail.width());
-        format!("    {}{tail}", shorten(&self.message, room))
+        shorten(&format!("    {}{tail}", shorten(&self.message, room)), width)
     }
 }
 
@@ -126,6 +130,9 @@ fn shorten(text: &str, width: usize) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.width() <= width {
         return text;
+    }
+    if width == 0 {
+        return String::new();
     }
     let mut columns = 0;
     let fits = |c: &char| {
@@ -201,8 +208,12 @@ mod tests {
         let progress = after(&events.collect::<Vec<_>>());
         let lines = progress.lines(Duration::ZERO, 30, 5);
         assert_eq!(lines.len(), 5);
-        assert!(lines.iter().all(|line| line.width() <= 30), "{lines:?}");
         assert_eq!(lines[4], "    … 17 more");
+        for (width, height) in [(30, 5), (21, 12), (9, 2), (1, 1), (0, 1)] {
+            let lines = progress.lines(Duration::ZERO, width, height);
+            assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:?}");
+            assert!(lines.len() <= height, "{height}: {lines:?}");
+        }
     }
 
     #[test]

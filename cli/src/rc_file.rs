@@ -20,8 +20,6 @@ const STARTUP: &str = "startup";
 #[derive(Debug, Default)]
 pub struct RcFiles {
     lines: Vec<RcLine>,
-    /// The files that were read, for `--announce_rc`.
-    pub files: Vec<PathBuf>,
 }
 
 /// One line with options.
@@ -85,7 +83,6 @@ impl RcFiles {
             CommandError::command_line(format!("cannot read the rc file `{shown}`: {error}"))
         })?;
         importing.push(file.canonicalize().unwrap_or_else(|_| file.to_owned()));
-        self.files.push(file.to_owned());
         for (line, words) in split_lines(&text) {
             let origin = Origin::RcFile { file: shown.clone(), line };
             let words = words.map_err(|reason| error_at(&origin, reason))?;

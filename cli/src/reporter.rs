@@ -14,7 +14,9 @@ use rbz_engine::plan::{ActionId, Plan};
 
 use crate::command_error::CommandError;
 use crate::console::{Console, Severity};
-use crate::diagnostics::{Detail, render_failure, render_repetition, render_undeclared};
+use crate::diagnostics::{
+    Detail, render_failure, render_kept, render_repetition, render_undeclared,
+};
 use crate::event_log::EventLog;
 use crate::profile::Profile;
 use crate::progress::Progress;
@@ -69,7 +71,7 @@ pub struct Reporter {
 }
 
 /// Takes events to the reporter.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReporterSink(Sender<Message>);
 
 impl EventSink for ReporterSink {
@@ -203,7 +205,10 @@ impl LiveDisplay {
         let now = self.begin.elapsed();
         if display.curses {
             if self.last_draw.is_none_or(|last| last.elapsed() >= REDRAW) {
-                let lines = self.progress.lines(now, self.console.width() - 1, HEIGHT);
+                // The cursor is below the lines, and must not make the terminal scroll.
+                let (columns, rows) = self.console.size();
+                let (width, height) = (columns.saturating_sub(1), rows.saturating_sub(1));
+                let lines = self.progress.lines(now, width, height.min(HEIGHT));
                 self.console.draw(&lines);
                 self.last_draw = Some(Instant::now());
             }
@@ -233,6 +238,11 @@ impl LiveDisplay {
             Event::TestFinished(summary) => {
                 self.end_live();
                 self.show_test(&summary);
+            }
+            Event::TestKept { label, sandbox } => {
+                self.end_live();
+                let text = format!("{label} failed\n{}", render_kept(&sandbox, "TestRunner"));
+                self.console.message(Severity::Info, &text);
             }
             Event::TestMissed { label, inputs } => {
                 self.end_live();

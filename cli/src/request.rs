@@ -302,7 +302,7 @@ impl BuildRequest {
             build_event_json_file,
             profile,
         } = arguments.build.clone();
-        let here = &environment.current_directory;
+        let here = environment.here()?;
         let path = |path: PathBuf| expand_home(&path, environment, here);
         let tests = TestRequest::new(&arguments.test, environment)?;
         let overrides = pairs("override_repository", &override_repository)?

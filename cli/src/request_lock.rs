@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use crate::command_error::CommandError;
-use crate::removal::remove_tree;
+use crate::removal::remove;
 
 /// Held until it is dropped or the process ends, however that happens.
 #[derive(Debug)]
@@ -15,13 +15,13 @@ pub struct RequestLock {
 
 impl RequestLock {
     /// Takes the lock in the file `path`. If another rbz holds it, `waiting` is told which, and
-    /// this one waits until it is done.
+    /// this one waits until it is done, unless that is an error.
     ///
     /// `command` is what others are told that this one does.
     pub fn acquire(
         path: &Path,
         command: &str,
-        waiting: impl FnOnce(&str),
+        waiting: impl FnOnce(&str) -> Result<(), CommandError>,
     ) -> Result<RequestLock, CommandError> {
         let cannot = |error: std::io::Error| {
             CommandError::environment(format!("cannot lock `{}`: {error}", path.display()))
@@ -38,7 +38,7 @@ impl RequestLock {
                         let mut holder = String::new();
                         // What the holder wrote is only for the message.
                         let _ = file.read_to_string(&mut holder);
-                        waiting(holder.trim());
+                        waiting(holder.trim())?;
                     }
                     file.lock().map_err(cannot)?;
                 }
@@ -76,7 +76,7 @@ fn is_still_at(file: &File, path: &Path) -> bool {
 
 /// Removes the output base as the last act of `clean --expunge`, its lock included.
 pub fn remove_with_lock(output_base: &Path, lock: RequestLock) -> Result<(), CommandError> {
-    let result = remove_tree(output_base).map_err(|error| {
+    let result = remove(output_base).map_err(|error| {
         CommandError::environment(format!("cannot remove `{}`: {error}", output_base.display()))
     });
     drop(lock);
@@ -98,7 +98,10 @@ mod tests {
         let second = std::thread::spawn({
             let path = path.clone();
             move || {
-                let told = move |holder: &str| sender.send(holder.to_owned()).expect("a listener");
+                let told = move |holder: &str| {
+                    sender.send(holder.to_owned()).expect("a listener");
+                    Ok(())
+                };
                 RequestLock::acquire(&path, "rbz test", told).map(|_| ())
             }
         });

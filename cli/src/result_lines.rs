@@ -11,12 +11,10 @@ use crate::request::BuildRequest;
 pub fn show_targets(built: &Built, request: &BuildRequest, console: &mut Console) {
     let Some(outcome) = &built.outcome else { return };
     let few = built.plan.requested.len() <= request.show_result;
-    let linked = built.plan.requested.first().map(|target| target.configuration.clone());
     for (index, target) in built.plan.requested.iter().enumerate() {
         if is_built(outcome, index) {
             if few {
-                let linked = linked.as_deref().unwrap_or_default();
-                console.print(&up_to_date(target, request, linked));
+                console.print(&up_to_date(target, request, built));
             }
         } else if !outcome.interrupted {
             console.print(&format!("Target {} failed to build", target.label));
@@ -24,7 +22,7 @@ pub fn show_targets(built: &Built, request: &BuildRequest, console: &mut Console
     }
 }
 
-fn up_to_date(target: &RequestedTarget, request: &BuildRequest, linked: &str) -> String {
+fn up_to_date(target: &RequestedTarget, request: &BuildRequest, built: &Built) -> String {
     let mut files = Vec::new();
     if request.output_groups.default {
         files.extend(target.files.to_files());
@@ -37,7 +35,14 @@ fn up_to_date(target: &RequestedTarget, request: &BuildRequest, linked: &str) ->
     let mut text = format!("Target {} up-to-date", target.label);
     let mut lines = Vec::new();
     for file in files.iter().filter(|file| *file.root() != Root::System) {
-        let line = format!("\n  {}", through_symlink(file.exec_path(), linked));
+        let path = match &built.linked {
+            Some(linked) => through_symlink(file.exec_path(), linked),
+            None if matches!(file.root(), Root::Output(_)) => {
+                built.execution_root.join(file.exec_path()).display().to_string()
+            }
+            None => file.exec_path().to_owned(),
+        };
+        let line = format!("\n  {path}");
         if !lines.contains(&line) {
             lines.push(line);
         }
@@ -47,7 +52,7 @@ fn up_to_date(target: &RequestedTarget, request: &BuildRequest, linked: &str) ->
 }
 
 /// The path in the workspace: through `rbz-bin` if that shows the configuration.
-pub fn through_symlink(exec_path: &str, linked: &str) -> String {
+fn through_symlink(exec_path: &str, linked: &str) -> String {
     match exec_path.strip_prefix(&format!("rbz-out/{linked}/bin/")) {
         Some(rest) => format!("rbz-bin/{rest}"),
         None => exec_path.to_owned(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use rbz_engine::event::{TestStatus, TestSummary};
+use unicode_width::UnicodeWidthStr;
 
 use crate::console::paint;
 use crate::progress::count;
@@ -55,7 +56,7 @@ fn line(summary: &TestSummary) -> (String, &'static str, String) {
     let label = summary.label.to_string();
     let status = word(summary.status);
     let cached = if summary.cached { "(cached) " } else { "" };
-    let gap = WIDTH.saturating_sub(label.chars().count() + cached.len() + status.len() + 1);
+    let gap = WIDTH.saturating_sub(label.width() + cached.len() + status.len() + 1);
     let before = format!("{label}{} {cached}", " ".repeat(gap.max(1)));
     let (runs, bad) = summary.runs;
     let of_runs = if bad > 0 && runs > 1 && summary.status >= TestStatus::Failed {

@@ -1,5 +1,6 @@
 //! Events: everything that a build tells the outside, as it happens.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,13 @@ pub enum Event {
         label: Label,
         /// The files.
         inputs: Vec<UndeclaredInput>,
+    },
+    /// The directory of a run of a test that did not pass was kept, as `--sandbox_debug` asks for.
+    TestKept {
+        /// The test.
+        label: Label,
+        /// Where it lies.
+        sandbox: PathBuf,
     },
     /// All runs of a test are done.
     TestFinished(TestSummary),

@@ -19,6 +19,8 @@ use crate::strategy::{
 pub struct Local {
     directory: PathBuf,
     state: Mutex<Option<Arc<State>>>,
+    /// Whether processes may have the terminal of this one.
+    terminal: bool,
 }
 
 struct State {
@@ -30,7 +32,12 @@ impl Local {
     /// Works in `directory`, on the file system of the store. Nothing is started or written
     /// before the first process is run.
     pub fn new(directory: &Path) -> Local {
-        Local { directory: directory.to_owned(), state: Mutex::new(None) }
+        Local { directory: directory.to_owned(), state: Mutex::new(None), terminal: false }
+    }
+
+    /// The same for processes with [`crate::strategy::Streams::Own`].
+    pub fn for_terminal(self) -> Local {
+        Local { terminal: true, ..self }
     }
 
     fn state(&self) -> Result<Arc<State>, StrategyError> {
@@ -39,7 +46,7 @@ impl Local {
             return Ok(state.clone());
         }
         let session = Session::open(&self.directory)?;
-        let connection = Connection::start(Mode::Unconfined, session.base())?;
+        let connection = Connection::start(Mode::Unconfined, session.base(), self.terminal)?;
         Ok(state.insert(Arc::new(State { connection, session })).clone())
     }
 }
@@ -56,10 +63,10 @@ impl Strategy for Local {
             .map_err(TreeError::into_strategy_error)?;
         make_directories(&root, &spawn.outputs, None)?;
         let request = request(spawn, &root, &scratch.path(), Confinement::None);
-        let running = state.connection.run(&request, spawn.merge_output)?;
+        let running = state.connection.run(&request, spawn.streams)?;
         let live = spawn.live.as_ref();
         let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
-        complete(ended, spawn, scratch, &root)
+        complete(ended, spawn, scratch, &root, Isolation::None)
     }
 
     fn isolation(&self) -> Isolation {

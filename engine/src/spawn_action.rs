@@ -8,7 +8,7 @@ use crate::action::{Action, ActionKind, Resident, Spawn};
 use crate::action_key::environment;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
-use crate::command_line::{expand, lines, quote};
+use crate::command_line::{expand, lines};
 use crate::depset::Depset;
 use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished, of_kind};
@@ -20,7 +20,7 @@ use crate::plan::ActionId;
 use crate::sources::{source_path, stays_inside};
 use crate::strategy::{
     Completed, DeclaredOutput, EXEC_ROOT, Exit, Isolation, PreparedResident, PreparedSpawn,
-    StagedContent, StagedInput,
+    StagedContent, StagedInput, Streams,
 };
 use crate::undeclared::find_undeclared;
 
@@ -96,7 +96,7 @@ impl Executor<'_> {
             action: id,
             message: action.description(),
             strategy: self.strategy(action).isolation().name(),
-            command: show.then(|| shown_command(prepared).into()),
+            command: show.then(|| prepared.shown().into()),
         });
     }
 
@@ -143,7 +143,7 @@ impl Executor<'_> {
             timeout: spawn.timeout,
             keep: self.cx.options.sandbox_debug,
             live: None,
-            merge_output: false,
+            streams: Streams::Apart,
             resident,
         })
     }
@@ -214,7 +214,7 @@ impl Executor<'_> {
             message: action.description(),
             cause,
             output: output_of(completed),
-            command: shown_command(prepared),
+            command: prepared.shown(),
             hints: self.hints(action, completed, &undeclared),
             undeclared,
             sandbox: completed.kept.clone(),
@@ -548,14 +548,4 @@ fn output_of(completed: &Completed) -> ActionOutput {
         stdout: completed.stdout.clone().into(),
         stderr: completed.stderr.clone().into(),
     }
-}
-
-/// A command line that a shell would take.
-fn shown_command(prepared: &PreparedSpawn) -> Vec<String> {
-    let variables = prepared.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
-    ["env".to_owned(), "-".to_owned()]
-        .into_iter()
-        .chain(variables)
-        .chain(prepared.argv.iter().map(|arg| quote(arg)))
-        .collect()
 }

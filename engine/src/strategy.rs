@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::command_line::quote;
 
 /// A process ready to run: nothing is symbolic any more, every input lies in the store.
 #[derive(Clone, Debug)]
@@ -32,11 +35,34 @@ pub struct PreparedSpawn {
     pub keep: bool,
     /// Where what it writes to stdout is sent while it runs, too; for tests whose output is shown live.
     pub live: Option<Sender<Vec<u8>>>,
-    /// Whether stdout and stderr are one pipe, so that what it writes keeps its order; all of it
-    /// is then in [`Completed::stdout`]. For tests.
-    pub merge_output: bool,
+    /// Where what it writes goes.
+    pub streams: Streams,
     /// Set if it can be forked from a stem.
     pub resident: Option<Arc<PreparedResident>>,
+}
+
+impl PreparedSpawn {
+    /// Its environment and command line in words that a shell takes.
+    pub fn shown(&self) -> Vec<String> {
+        let variables = self.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+        ["env".to_owned(), "-".to_owned()]
+            .into_iter()
+            .chain(variables)
+            .chain(self.argv.iter().map(|argument| quote(argument)))
+            .collect()
+    }
+}
+
+/// What the stdin, stdout and stderr of a process are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Nothing to read, and a pipe for each of the others.
+    Apart,
+    /// Nothing to read, and one pipe for both of the others, so that what is written keeps its
+    /// order; all of it is then in [`Completed::stdout`]. For tests.
+    Merged,
+    /// Those of this process, whose terminal it belongs to. The strategy must be made for that.
+    Own,
 }
 
 /// A [`crate::action::Resident`] ready to be used.
@@ -57,7 +83,7 @@ pub struct PreparedResident {
 pub const EXEC_ROOT: &str = "/rbz/execroot";
 
 /// One thing that a process sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedInput {
     /// Relative to the execution root; absolute for parts of the machine.
     pub path: Arc<str>,
@@ -66,7 +92,7 @@ pub struct StagedInput {
 }
 
 /// What is at the path of a [`StagedInput`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StagedContent {
     /// A file with the bytes of this file of the store, which is never changed.
     Blob {
@@ -82,7 +108,7 @@ pub enum StagedContent {
 }
 
 /// One thing that a process must write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredOutput {
     /// Relative to the execution root.
     pub path: Arc<str>,
@@ -114,7 +140,7 @@ pub struct Completed {
     pub missed: Vec<String>,
     /// Keeps `outputs_root` alive.
     pub scratch: Box<dyn std::any::Any + Send>,
-    /// Set when the directory is kept: where to look.
+    /// Set when the directory is kept: where to look. A [`crate::sandbox::KeptSandbox`] runs it again.
     pub kept: Option<PathBuf>,
 }
 
@@ -156,7 +182,7 @@ pub trait Strategy: Send + Sync {
 }
 
 /// How a process is kept from what it does not declare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Isolation {
     /// It does not exist for it. Inputs are at logical paths.
     Namespaces,

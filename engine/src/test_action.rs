@@ -16,7 +16,7 @@ use crate::paths::parent;
 use crate::plan::ActionId;
 use crate::spawn_action::declared;
 use crate::state_log::TestState;
-use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn};
+use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, Streams};
 use crate::test_plan::{shard_status_file, temporary_dir};
 use crate::undeclared::find_undeclared;
 
@@ -53,6 +53,9 @@ impl Executor<'_> {
             log.extend(note.as_bytes());
             attempt += 1;
         };
+        if let Some(sandbox) = completed.kept.clone() {
+            self.cx.events.event(Event::TestKept { label: action.owner.clone(), sandbox });
+        }
         if state == TestState::Failed {
             let inputs = find_undeclared(self.cx.plan, action, &prepared, &completed);
             if !inputs.is_empty() {
@@ -113,7 +116,7 @@ impl Executor<'_> {
     ) -> Result<PreparedSpawn, ActionError> {
         let mut prepared = self.prepare(action, spawn)?;
         prepared.working_directory = join(test.runfiles.exec_path(), &test.workspace);
-        prepared.merge_output = true;
+        prepared.streams = Streams::Merged;
         // The log is made of what the process writes to its pipe.
         prepared.outputs.retain(|output| *output.path != *test.log.exec_path());
         let temporary = temporary_dir(dir_of(&test.log));

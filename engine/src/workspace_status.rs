@@ -15,7 +15,7 @@ use crate::event::ActionOutput;
 use crate::executor::{ActionError, Executor, Finished};
 use crate::failure::FailureCause;
 use crate::label::{Label, PackageId, RepoName};
-use crate::strategy::{Exit, PreparedSpawn};
+use crate::strategy::{Exit, PreparedSpawn, Streams};
 
 /// The shell that interprets the command, which is of the machine and not of a toolchain.
 const SHELL: &str = "/bin/sh";
@@ -114,7 +114,7 @@ impl Executor<'_> {
             timeout: None,
             keep: false,
             live: None,
-            merge_output: false,
+            streams: Streams::Apart,
             resident: None,
         };
         let completed = self

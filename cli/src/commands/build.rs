@@ -56,6 +56,8 @@ pub struct Workspace<'a> {
     pub directories: &'a Directories,
     /// What rbz was called with.
     pub environment: &'a Environment,
+    /// What the user wants no more.
+    pub interrupts: &'a Interrupts,
 }
 
 /// A build that came to its end.
@@ -67,6 +69,8 @@ pub struct Built {
     pub outcome: Option<BuildOutcome>,
     /// The directory that exec paths are relative to.
     pub execution_root: PathBuf,
+    /// The configuration whose outputs the symlinks in the workspace show, if they could be made.
+    pub linked: Option<Arc<str>>,
     /// Whether loading and analysis found nothing wrong.
     pub analysis_is_fine: bool,
     /// The class of the first error of loading or analysis.
@@ -118,7 +122,8 @@ impl Workspace<'_> {
 
     /// The directory that patterns are relative to.
     fn directory(&self) -> String {
-        let here = self.environment.current_directory.strip_prefix(self.root);
+        let here = self.environment.current_directory.as_deref();
+        let here = here.and_then(|here| here.strip_prefix(self.root).ok());
         here.map(|here| here.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
@@ -190,13 +195,13 @@ impl Workspace<'_> {
         reporter: &Reporter,
     ) -> Result<Built, CommandError> {
         let begin = Instant::now();
-        let interrupts = Interrupts::listen(reporter.sink())?;
         let engine = self.open_engine(request)?;
         let (mut plan, errors) = self.plan(purpose, request, &engine, reporter)?;
         let worst = errors.first().map(|error| error.class);
         let mut built = Built {
             execution_root: engine.exec_root(&plan),
             plan: Arc::new(Plan::new("", Default::default())),
+            linked: None,
             outcome: None,
             analysis_is_fine: errors.is_empty(),
             worst,
@@ -213,16 +218,17 @@ impl Workspace<'_> {
         if !goes_on || !request.execute || plan.requested.is_empty() {
             return Ok(built);
         }
-        self.make_symlinks(plan, &built.execution_root, reporter)?;
+        built.linked = self.make_symlinks(plan, &built.execution_root, reporter);
         reporter.plan(plan, built.execution_root.clone());
         let goals = Goals {
             default_files: request.output_groups.default || purpose != Purpose::Build,
             output_groups: request.output_groups.groups.iter().map(|g| g.as_str().into()).collect(),
             tests: purpose == Purpose::Test,
         };
-        interrupts.set_executing(true);
-        let outcome = engine.build(plan, &goals, &reporter.sink(), interrupts.cancel());
-        interrupts.set_executing(false);
+        let sink = reporter.sink();
+        let outcome = self
+            .interrupts
+            .while_executing(sink.clone(), |cancel| engine.build(plan, &goals, &sink, cancel));
         built.outcome = Some(outcome?);
         if let Some(limit) = request.disk_cache_limit
             && let Err(error) = engine.collect_garbage(limit)
@@ -306,19 +312,21 @@ impl Workspace<'_> {
         }
     }
 
+    /// Makes the symlinks show the outputs of a configuration, and yields it if they do.
     fn make_symlinks(
         &self,
         plan: &Plan,
         execution_root: &Path,
         reporter: &Reporter,
-    ) -> Result<(), CommandError> {
-        let Some(first) = plan.requested.first() else { return Ok(()) };
+    ) -> Option<Arc<str>> {
+        let first = plan.requested.first()?;
         let made = convenience_symlinks::make(self.root, execution_root, &first.configuration);
         // A workspace that cannot be written to can be built none the less.
         match made {
+            Ok(blocked) if blocked.is_empty() => return Some(first.configuration.clone()),
             Ok(blocked) => {
                 for name in blocked {
-                    let text = format!("`{name}` is no symlink, and so does not show the outputs");
+                    let text = format!("`{name}` is not of rbz, and so does not show the outputs");
                     reporter.sink().note(Severity::Warning, &text);
                 }
             }
@@ -327,7 +335,7 @@ impl Workspace<'_> {
                 reporter.sink().note(Severity::Warning, &text);
             }
         }
-        Ok(())
+        None
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::command_error::CommandError;
 use crate::convenience_symlinks;
-use crate::directories::Directories;
-use crate::removal::remove_tree;
+use crate::directories::{Directories, WORKSPACE_NOTE, check_ours};
+use crate::removal::remove;
 use crate::request_lock::{RequestLock, remove_with_lock};
 
 /// What to remove.
@@ -18,8 +18,8 @@ pub struct Clean {
 }
 
 /// Parts of the output base that a plain `rbz clean` leaves alone: external repositories are
-/// inputs, and the lock is held.
-const KEPT: [&str; 2] = ["external", "lock"];
+/// inputs, the lock is held, and the workspace stays the same.
+const KEPT: [&str; 3] = ["external", "lock", WORKSPACE_NOTE];
 
 /// Removes outputs of the workspace at `workspace`.
 pub fn run(
@@ -31,10 +31,11 @@ pub fn run(
     let cannot = |path: &Path, error: std::io::Error| {
         CommandError::environment(format!("cannot remove `{}`: {error}", path.display()))
     };
-    convenience_symlinks::remove(workspace).map_err(|error| cannot(workspace, error))?;
     if let Some(cache) = &clean.disk_cache {
-        remove_tree(cache).map_err(|error| cannot(cache, error))?;
+        check_ours(cache)?;
+        remove(cache).map_err(|error| cannot(cache, error))?;
     }
+    convenience_symlinks::remove(workspace).map_err(|error| cannot(workspace, error))?;
     let base = &directories.output_base;
     if clean.expunge {
         return remove_with_lock(base, lock);
@@ -42,7 +43,7 @@ pub fn run(
     for entry in std::fs::read_dir(base).map_err(|error| cannot(base, error))? {
         let entry = entry.map_err(|error| cannot(base, error))?;
         if !KEPT.iter().any(|name| entry.file_name() == *name) {
-            remove_tree(&entry.path()).map_err(|error| cannot(&entry.path(), error))?;
+            remove(&entry.path()).map_err(|error| cannot(&entry.path(), error))?;
         }
     }
     Ok(())
@@ -66,7 +67,7 @@ mod tests {
         let directories =
             Directories { output_user_root: directory.path().into(), output_base: base.clone() };
         let run = |expunge| {
-            let lock = RequestLock::acquire(&directories.lock(), "rbz clean", |_| ());
+            let lock = RequestLock::acquire(&directories.lock(), "rbz clean", |_| Ok(()));
             let clean = Clean { expunge, disk_cache: None };
             run(&clean, &workspace, &directories, lock.expect("a lock")).expect("cleaned");
         };

@@ -64,7 +64,13 @@ fn command(
         .current_dir(runfiles.join(&*built.plan.workspace))
         .env("RUNFILES_DIR", &runfiles)
         .env("BUILD_WORKSPACE_DIRECTORY", workspace.root)
-        .env("BUILD_WORKING_DIRECTORY", &workspace.environment.current_directory);
+        .envs(
+            workspace
+                .environment
+                .current_directory
+                .as_ref()
+                .map(|d| ("BUILD_WORKING_DIRECTORY", d)),
+        );
     if target.test.is_some() {
         // What a test relies on; its outputs stay where it was called.
         command

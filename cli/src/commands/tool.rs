@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 use memmap2::Mmap;
@@ -12,6 +13,7 @@ use rbz_elf::{
 };
 
 use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::sandbox;
 use crate::console::{Console, write_data};
 
 /// What rbz's own actions do, as commands
@@ -27,6 +29,14 @@ enum Tool {
     /// Makes objects for a linker of saved Lisp images, cores of SBCL
     #[command(subcommand)]
     Elf(Elf),
+    /// Runs the command of a failed action again, or another one, in the sandbox that `--sandbox_debug` kept
+    Sandbox {
+        /// The directory that was kept
+        directory: PathBuf,
+        /// What to run in place of the action's own command: a program that the action could run, and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -105,18 +115,24 @@ pub fn tools() -> Vec<(String, Command)> {
 }
 
 /// Runs the tool that the words name.
-pub fn run(words: &[String], console: &mut Console) -> Result<(), CommandError> {
+pub fn run(words: &[String], console: &mut Console) -> Result<ExitCode, CommandError> {
     let words = std::iter::once("rbz tool").chain(words.iter().map(String::as_str));
     let arguments = match ToolArguments::try_parse_from(words) {
         Ok(arguments) => arguments,
-        Err(error) if !error.use_stderr() => return write_data(&error.to_string()),
+        Err(error) if !error.use_stderr() => {
+            write_data(&error.to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Err(error) => {
             let text = error.to_string();
             let text = text.trim().trim_start_matches("error: ").to_owned();
             return Err(CommandError::command_line(text));
         }
     };
-    let Tool::Elf(elf) = arguments.tool;
+    let elf = match arguments.tool {
+        Tool::Sandbox { directory, command } => return sandbox::run(&directory, &command, console),
+        Tool::Elf(elf) => elf,
+    };
     match elf {
         Elf::Split { core, output, linker_options, lines } => {
             split(&core, lines.as_deref(), &output, linker_options)
@@ -128,7 +144,8 @@ pub fn run(words: &[String], console: &mut Console) -> Result<(), CommandError> 
         Elf::Link { program, command } => link(&program, &command, console),
         Elf::Runtime { object } => runtime(&object),
         Elf::Check { program } => check(&program),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn split(

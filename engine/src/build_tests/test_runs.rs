@@ -18,7 +18,7 @@ fn a_passed_test_is_cached_and_a_failed_one_runs_again() {
     project.write("pkg/data", "pass");
     project.program("t", |process| {
         assert_eq!(process.spawn.working_directory, format!("{BIN}/pkg/t.runfiles/ws"));
-        assert!(process.spawn.merge_output);
+        assert_eq!(process.spawn.streams, Streams::Merged);
         let data = process.input(&format!("{BIN}/pkg/t.runfiles/ws/pkg/data")).unwrap();
         let exit = Exit::Status(i32::from(data != "pass"));
         (exit, format!("data is {data}\n"), String::new())

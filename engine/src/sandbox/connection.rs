@@ -12,7 +12,7 @@ use super::init::{INIT_ARGUMENT, INIT_SOCKET};
 use super::message::{self, Hello, Report, Request, Role, Start};
 use super::scratch::Session;
 use super::ways::Ways;
-use crate::strategy::StrategyError;
+use crate::strategy::{StrategyError, Streams};
 
 pub use super::message::Mode;
 
@@ -38,7 +38,7 @@ pub fn probe(directory: &Path) -> SandboxKind {
         Ok(session) => session,
         Err(error) => return SandboxKind::Unavailable { reason: error.to_string() },
     };
-    match Connection::best(&session, &Ways::default()) {
+    match Connection::best(&session, &Ways::default(), false) {
         Ok((connection, _)) => connection.kind(),
         Err(error) => SandboxKind::Unavailable { reason: error.to_string() },
     }
@@ -57,20 +57,20 @@ pub struct Connection {
 pub struct Running {
     /// Reports come from it; shutting it kills the process.
     pub control: OwnedFd,
-    /// Reading end.
-    pub stdout: OwnedFd,
-    /// Reading end; `None` if both go through one pipe.
-    pub stderr: Option<OwnedFd>,
+    /// Where what it writes comes out.
+    pub ours: ReadingEnds,
 }
 
 impl Connection {
-    /// Starts an init that confines, in the best of these ways that the machine allows. If that is
-    /// not the best of all, says too what a user should know of it.
+    /// Starts an init that confines, in the best of these ways that the machine allows; for
+    /// processes at our terminal, if these are wanted. If it is not the best way of all, says too
+    /// what a user should know of it.
     pub fn best(
         session: &Session,
         ways: &Ways,
+        terminal: bool,
     ) -> Result<(Connection, Option<String>), StrategyError> {
-        let result = Self::try_all(session, ways);
+        let result = Self::try_all(session, ways, terminal);
         session.remove_trial();
         result
     }
@@ -78,10 +78,11 @@ impl Connection {
     fn try_all(
         session: &Session,
         ways: &Ways,
+        terminal: bool,
     ) -> Result<(Connection, Option<String>), StrategyError> {
         let mut errors: Vec<StrategyError> = Vec::new();
         for mode in ways.modes() {
-            match Self::start(mode, session.base()) {
+            match Self::start(mode, session.base(), terminal) {
                 Ok(connection) => {
                     let notice = errors.first().filter(|_| mode == Mode::Landlock).map(weaker);
                     return Ok((connection, notice));
@@ -92,8 +93,8 @@ impl Connection {
         Err(forbidden(errors))
     }
 
-    /// Starts an init that confines in the way of `mode`.
-    pub fn start(mode: Mode, base: &Path) -> Result<Connection, StrategyError> {
+    /// Starts an init that confines in the way of `mode`; see [`Connection::best`].
+    pub fn start(mode: Mode, base: &Path, terminal: bool) -> Result<Connection, StrategyError> {
         let failed = |error: io::Error| StrategyError {
             what: "start the sandbox's own process".into(),
             reason: error.to_string(),
@@ -124,7 +125,8 @@ impl Connection {
         drop(theirs);
         let mut connection = Connection { socket: Some(socket), process, mode, overlay: false };
         let socket = connection.socket()?.as_fd();
-        message::send(socket, &Hello { mode, base: base.to_owned() }, &[]).map_err(failed)?;
+        message::send(socket, &Hello { mode, base: base.to_owned(), terminal }, &[])
+            .map_err(failed)?;
         match message::receive::<Report>(socket).map_err(failed)? {
             Some((Report::Ready { overlay }, _)) => {
                 connection.overlay = overlay;
@@ -166,17 +168,27 @@ impl Connection {
         matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
     }
 
-    /// Starts a process. With `merge_output` its stdout and stderr are one pipe.
-    pub fn run(&self, request: &Request, merge_output: bool) -> Result<Running, StrategyError> {
-        let started = pipes(merge_output).and_then(|(ours, theirs)| {
-            let fds = [&theirs.stdout, &theirs.stderr];
-            let control = self.start_in(Role::Process, request, &fds)?;
-            Ok(Running { control, stdout: ours.stdout, stderr: ours.stderr })
-        });
+    /// Starts a process with these `streams`.
+    pub fn run(&self, request: &Request, streams: Streams) -> Result<Running, StrategyError> {
+        let started = match streams {
+            Streams::Own => self.run_in_terminal(request),
+            _ => pipes(streams).and_then(|(ours, theirs)| {
+                let fds = [&theirs.stdout, &theirs.stderr];
+                Ok(Running { control: self.start_in(Role::Process, request, &fds)?, ours })
+            }),
+        };
         started.map_err(|error| StrategyError {
             what: "start a process".into(),
             reason: error.to_string(),
         })
+    }
+
+    fn run_in_terminal(&self, request: &Request) -> io::Result<Running> {
+        let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        let control = self.start_in(Role::InTerminal, request, &[&stdin, &stdout, &stderr])?;
+        Ok(Running { control, ours: ReadingEnds { stdout: None, stderr: None } })
     }
 
     /// Starts the first stem of a program, which writes to `output` and has `socket`. Reports come
@@ -228,11 +240,11 @@ impl Connection {
     }
 }
 
-/// Our ends of the pipes of a process.
+/// Our ends of the pipes of a process, as far as it has some.
 pub struct ReadingEnds {
-    /// Of stdout.
-    pub stdout: OwnedFd,
-    /// Of stderr; `None` if both go through one pipe.
+    /// Of stdout, and of stderr if both go through one pipe.
+    pub stdout: Option<OwnedFd>,
+    /// Of stderr.
     pub stderr: Option<OwnedFd>,
 }
 
@@ -244,15 +256,15 @@ pub struct WritingEnds {
     pub stderr: OwnedFd,
 }
 
-/// The pipes of a process; with `merge_output` stdout and stderr are one.
-pub fn pipes(merge_output: bool) -> io::Result<(ReadingEnds, WritingEnds)> {
+/// The pipes of a process with these `streams`.
+pub fn pipes(streams: Streams) -> io::Result<(ReadingEnds, WritingEnds)> {
     let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from);
     let (stdout, their_stdout) = pipe()?;
-    let (stderr, their_stderr) = match merge_output {
-        true => (None, their_stdout.try_clone()?),
-        false => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
+    let (stderr, their_stderr) = match streams {
+        Streams::Merged => (None, their_stdout.try_clone()?),
+        _ => pipe().map(|(ours, theirs)| (Some(ours), theirs))?,
     };
-    let ours = ReadingEnds { stdout, stderr };
+    let ours = ReadingEnds { stdout: Some(stdout), stderr };
     Ok((ours, WritingEnds { stdout: their_stdout, stderr: their_stderr }))
 }
 

@@ -45,8 +45,15 @@ pub fn maybe_become_init() {
 }
 
 fn run(socket: &OwnedFd, hello: &Hello) -> Result<Infallible, Fault> {
-    // Keys pressed at the terminal are for rbz, which ends us in its own way.
-    let _ = unistd::setsid();
+    // Keys pressed at the terminal are for rbz, which ends us in its own way, or for what we start.
+    if hello.terminal {
+        for key in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP] {
+            // SAFETY: ignoring a signal installs no code of ours.
+            let _ = unsafe { signal(key, SigHandler::SigIgn) };
+        }
+    } else {
+        let _ = unistd::setsid();
+    }
     if !hello.mode.has_namespaces() {
         if hello.mode == Mode::Landlock {
             rules::try_out(&hello.base)?;

@@ -18,7 +18,7 @@ use super::supervise::{Limits, supervise};
 use super::tree::{Staging, Tree, TreeError};
 use super::view::part;
 use super::writable;
-use crate::strategy::{Cancel, Completed, PreparedSpawn, StrategyError};
+use crate::strategy::{Cancel, Completed, Isolation, PreparedSpawn, StrategyError};
 
 /// What processes under Landlock share.
 pub struct Landlocked {
@@ -62,11 +62,11 @@ impl Landlocked {
         writable.extend([part::TMP, part::HOME].map(|name| scratch.path().join(name)));
         let rules = Rules { readable, writable, network: spawn.network };
         let request = real_paths::request(spawn, &root, &scratch.path(), Confinement::Rules(rules));
-        let running = self.connection.run(&request, spawn.merge_output)?;
+        let running = self.connection.run(&request, spawn.streams)?;
         let live = spawn.live.as_ref();
         let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
         // What the process used of it was the same from its beginning to its end.
         self.machine.check(machine)?;
-        outputs::complete(ended, spawn, scratch, &root)
+        outputs::complete(ended, spawn, scratch, &root, Isolation::Landlock)
     }
 }

@@ -42,6 +42,8 @@ pub struct Hello {
     pub mode: Mode,
     /// The directory that the paths of a [`View`] are relative to; unused for `Unconfined`.
     pub base: PathBuf,
+    /// Whether what it starts may belong to the terminal of rbz.
+    pub terminal: bool,
 }
 
 /// What to run, and what keeps it from the rest of the machine.
@@ -212,6 +214,8 @@ pub struct Start {
 pub enum Role {
     /// A process of its own; then come the descriptors of stdout and stderr.
     Process,
+    /// A process at the terminal of rbz; then come the descriptors of stdin, stdout and stderr.
+    InTerminal,
     /// The first of the stems of a program, which has the right to enter namespaces; then come the
     /// descriptors of what it writes and of its socket.
     Stem,
@@ -225,7 +229,7 @@ impl Role {
     /// Whether there is a namespace of process ids. Stems are all in that of the init: from there
     /// what they fork can enter any other.
     pub fn has_own_pids(self) -> bool {
-        matches!(self, Role::Process | Role::ForkedProcess)
+        matches!(self, Role::Process | Role::InTerminal | Role::ForkedProcess)
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod connection;
 mod init;
+mod kept;
 mod landlocked;
 mod machine_parts;
 mod message;
@@ -49,6 +50,7 @@ mod writable;
 
 pub use connection::{SandboxKind, probe};
 pub use init::maybe_become_init;
+pub use kept::{KeptError, KeptSandbox};
 pub use sandboxed::Sandboxed;
 pub use scratch::remove_tree;
 pub use ways::Ways;

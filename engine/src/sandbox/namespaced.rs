@@ -19,7 +19,7 @@ use super::tree_pool::{PooledTree, TreePool};
 use super::view::{UID, part};
 use super::writable;
 use crate::strategy::{
-    Cancel, Completed, EXEC_ROOT, Exit, PreparedResident, PreparedSpawn, StrategyError,
+    Cancel, Completed, EXEC_ROOT, Exit, Isolation, PreparedResident, PreparedSpawn, StrategyError,
 };
 
 /// What processes in namespaces share.
@@ -65,7 +65,7 @@ impl Namespaced {
         }
         let staged = self.stage(spawn)?;
         let request = request(spawn, &spawn.argv, staged.view.clone());
-        let running = self.connection.run(&request, spawn.merge_output)?;
+        let running = self.connection.run(&request, spawn.streams)?;
         let ended = supervise(running, &limits(spawn, cancel))?;
         self.finish(ended, spawn, staged)
     }
@@ -82,7 +82,7 @@ impl Namespaced {
         let staged = self.stage(spawn)?;
         let request = request(spawn, &spawn.argv, staged.view.clone());
         let (control, namespaces) = self.connection.namespaces(Role::ForkedProcess, &request)?;
-        let (ours, theirs) = pipes(spawn.merge_output).map_err(|error| StrategyError {
+        let (ours, theirs) = pipes(spawn.streams).map_err(|error| StrategyError {
             what: "make the pipes of a process".into(),
             reason: error.to_string(),
         })?;
@@ -97,7 +97,7 @@ impl Namespaced {
             return Ok(None);
         }
         drop((stem, theirs, namespaces));
-        let running = Running { control, stdout: ours.stdout, stderr: ours.stderr };
+        let running = Running { control, ours };
         let ended = supervise(running, &limits(spawn, cancel))?;
         // A crash may be that of the stem: alone it happens again, or does not.
         match ended.outcome {
@@ -178,7 +178,8 @@ impl Namespaced {
         if self.owner().is_some() {
             take_back(&scratch.path().join(part::UPPER))?;
         }
-        outputs::complete(ended, spawn, scratch, Path::new(EXEC_ROOT))
+        let root = Path::new(EXEC_ROOT);
+        outputs::complete(ended, spawn, scratch, root, Isolation::Namespaces)
     }
 
     /// Whose the files have to be that a process writes, if not ours.

@@ -8,6 +8,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::kept::Record;
 use super::scratch::{Scratch, make_directory};
 use super::supervise::{Ended, Outcome};
 use super::tree::{Staging, Tree};
@@ -16,7 +17,8 @@ use crate::paths::is_plain;
 use crate::program_file::ProgramFile;
 use crate::store::BLOB_DATE;
 use crate::strategy::{
-    Completed, DeclaredOutput, Exit, PreparedSpawn, StagedContent, StagedInput, StrategyError,
+    Completed, DeclaredOutput, Exit, Isolation, PreparedSpawn, StagedContent, StagedInput,
+    StrategyError,
 };
 
 /// The environment variable that names the file for missed inputs.
@@ -79,12 +81,17 @@ pub fn make_directories(
     Ok(())
 }
 
-/// Puts together what is known of a process that has ended, which saw its inputs below `exec_root`.
+/// The directory with copies of the inputs in a scratch directory that is kept.
+pub const INPUTS: &str = "inputs";
+
+/// Puts together what is known of a process that has ended, which was kept from the rest in the way
+/// of `isolation` and saw its inputs below `exec_root`.
 pub fn complete(
     ended: Ended,
     spawn: &PreparedSpawn,
     mut scratch: Scratch,
     exec_root: &Path,
+    isolation: Isolation,
 ) -> Result<Completed, StrategyError> {
     let mut missed = missed_inputs(&scratch.path().join(part::TMP).join(MISSING_INPUTS_FILE));
     let Ended { outcome, stdout, mut stderr, wall, cpu, max_rss } = ended;
@@ -107,7 +114,7 @@ pub fn complete(
     let is_missing =
         |output: &DeclaredOutput| fs::symlink_metadata(upper.join(&*output.path)).is_err();
     let failed = exit != Exit::Status(0) || spawn.outputs.iter().any(is_missing);
-    let kept = if spawn.keep && failed { keep(&mut scratch, spawn)? } else { None };
+    let kept = if spawn.keep && failed { keep(&mut scratch, spawn, isolation)? } else { None };
     let outputs_root = kept.as_ref().map_or(upper, |kept| kept.join(part::UPPER));
     Ok(Completed {
         exit,
@@ -126,22 +133,21 @@ pub fn complete(
 
 /// Keeps the scratch directory, with copies of the inputs and the command beside what was written,
 /// unless enough are kept already.
-fn keep(scratch: &mut Scratch, spawn: &PreparedSpawn) -> Result<Option<PathBuf>, StrategyError> {
+fn keep(
+    scratch: &mut Scratch,
+    spawn: &PreparedSpawn,
+    isolation: Isolation,
+) -> Result<Option<PathBuf>, StrategyError> {
     let failed =
         |reason: String| StrategyError { what: "keep the sandbox directory".into(), reason };
     let Some(kept) = scratch.keep().map_err(|error| failed(error.to_string()))? else {
         return Ok(None);
     };
-    let mut command = String::new();
-    for (name, value) in &spawn.env {
-        command.push_str(&format!("{name}={value:?}\n"));
-    }
-    for argument in &spawn.argv {
-        command.push_str(&format!("{argument:?} "));
-    }
-    command.push('\n');
-    let inputs = kept.join("inputs");
-    fs::write(kept.join("command"), command)
+    let inputs = kept.join(INPUTS);
+    let record = Record::new(scratch.sandbox(), spawn, isolation);
+    record
+        .write(&kept)
+        .and_then(|()| fs::write(kept.join("command"), spawn.shown().join(" ") + "\n"))
         .and_then(|()| make_directory(&inputs))
         .map_err(|error| failed(error.to_string()))?;
     let relative: Vec<StagedInput> =

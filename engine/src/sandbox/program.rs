@@ -14,15 +14,20 @@ use super::message::{self, Confinement, Mode, Report, Request};
 use super::rules;
 use super::view::{Fault, MAX_PROCESSES, UID, fault};
 
+/// The streams of a program.
+pub struct Streams {
+    /// `None`: nothing can be read. A program that has it belongs to the terminal of rbz.
+    pub stdin: Option<OwnedFd>,
+    /// Its stdout.
+    pub stdout: OwnedFd,
+    /// Its stderr.
+    pub stderr: OwnedFd,
+}
+
 /// Becomes the program of `request`. If that fails, `control` is told why.
-pub fn execute(
-    request: &Request,
-    mode: Mode,
-    control: &OwnedFd,
-    stdout: &OwnedFd,
-    stderr: &OwnedFd,
-) -> ! {
-    let prepared = prepare(request, stdout, stderr).and_then(|command| {
+pub fn execute(request: &Request, mode: Mode, control: &OwnedFd, streams: &Streams) -> ! {
+    let Streams { stdin, stdout, stderr } = streams;
+    let prepared = prepare(request, stdin.as_ref(), stdout, stderr).and_then(|command| {
         if mode != Mode::Unconfined {
             drop_rights(mode)?;
         }
@@ -41,7 +46,7 @@ const STEM_SOCKET: i32 = 3;
 /// Becomes the first stem of the program of `request`, which writes to `output` and keeps the right to
 /// enter the namespaces of what it forks. If that fails, `control` is told why.
 pub fn execute_stem(request: &Request, control: &OwnedFd, output: &OwnedFd, socket: &OwnedFd) -> ! {
-    let prepared = prepare(request, output, output).and_then(|command| {
+    let prepared = prepare(request, None, output, output).and_then(|command| {
         keep_right_to_enter()?;
         // After the socket is in its place nothing is reported any more.
         close_on_exec_from(3);
@@ -79,14 +84,27 @@ fn become_program(prepared: Result<Command, Fault>, control: &OwnedFd) -> ! {
 
 type Command = (CString, Vec<CString>, Vec<CString>);
 
-fn prepare(request: &Request, stdout: &OwnedFd, stderr: &OwnedFd) -> Result<Command, Fault> {
+fn prepare(
+    request: &Request,
+    stdin: Option<&OwnedFd>,
+    stdout: &OwnedFd,
+    stderr: &OwnedFd,
+) -> Result<Command, Fault> {
     let program = text(&request.program)?;
     let argv = request.argv.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
     let env = request.env.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
 
-    unistd::setsid().map_err(fault("start a session"))?;
-    let stdin = File::open("/dev/null").map_err(|error| Fault::io("open `/dev/null`", &error))?;
-    unistd::dup2_stdin(&stdin).map_err(fault("set up stdin"))?;
+    let nothing;
+    let stdin = match stdin {
+        Some(stdin) => stdin,
+        None => {
+            unistd::setsid().map_err(fault("start a session"))?;
+            let opened = File::open("/dev/null");
+            nothing = opened.map_err(|error| Fault::io("open `/dev/null`", &error))?.into();
+            &nothing
+        }
+    };
+    unistd::dup2_stdin(stdin).map_err(fault("set up stdin"))?;
     unistd::dup2_stdout(stdout).map_err(fault("set up stdout"))?;
     unistd::dup2_stderr(stderr).map_err(fault("set up stderr"))?;
     let directory = &request.working_directory;

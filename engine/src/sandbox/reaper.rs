@@ -57,18 +57,17 @@ fn run_role(
     let mut fds = fds.into_iter();
     let mut next = || fds.next().ok_or_else(|| fault("find a descriptor")(Errno::EBADF));
     match role {
-        Role::Process => {
-            let (stdout, stderr) = (next()?, next()?);
+        Role::Process | Role::InTerminal => {
+            let stdin = if role == Role::InTerminal { Some(next()?) } else { None };
+            let streams = program::Streams { stdin, stdout: next()?, stderr: next()? };
             supervise(mode, control, |control| {
                 // SAFETY: this process has one thread, so that the child can do whatever the parent
                 // could.
                 match unsafe { unistd::fork() }.map_err(fault("fork"))? {
-                    ForkResult::Child => {
-                        program::execute(&request, mode, control, &stdout, &stderr)
-                    }
+                    ForkResult::Child => program::execute(&request, mode, control, &streams),
                     ForkResult::Parent { child } => {
                         // Kept open here, the pipes would never end.
-                        drop((stdout, stderr));
+                        drop(streams);
                         Ok(child)
                     }
                 }

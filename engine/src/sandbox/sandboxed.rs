@@ -26,6 +26,8 @@ pub struct Sandboxed {
     isolation: OnceLock<Isolation>,
     local: Local,
     ways: Ways,
+    /// Whether processes may have the terminal of this one.
+    terminal: bool,
 }
 
 /// A running init with what belongs to it.
@@ -51,7 +53,13 @@ impl Sandboxed {
             isolation: OnceLock::new(),
             local: Local::new(directory),
             ways,
+            terminal: false,
         }
+    }
+
+    /// The same for processes with [`crate::strategy::Streams::Own`].
+    pub fn for_terminal(self) -> Sandboxed {
+        Sandboxed { local: self.local.for_terminal(), terminal: true, ..self }
     }
 
     /// What the machine allows.
@@ -84,7 +92,7 @@ impl Sandboxed {
 
     fn start(&self) -> Result<State, StrategyError> {
         let session = Session::open(&self.directory)?;
-        let (connection, notice) = Connection::best(&session, &self.ways)?;
+        let (connection, notice) = Connection::best(&session, &self.ways, self.terminal)?;
         let remembered = RememberedWay::new(&self.directory, &self.ways);
         let isolation = isolation(connection.mode());
         if self.isolation.get().is_some_and(|told| *told != isolation) {

@@ -195,13 +195,18 @@ impl Scratch {
         self.session.base.join(&self.name)
     }
 
+    /// The directory that the sandbox works in, with all its sessions.
+    pub fn sandbox(&self) -> &Path {
+        self.session.base.parent().unwrap_or(&self.session.base)
+    }
+
     /// Keeps it, out of the way of the next session, and says where; `None` if so many are kept
     /// already that nobody will look at one more.
     pub fn keep(&mut self) -> io::Result<Option<PathBuf>> {
         if self.session.kept.fetch_add(1, Ordering::Relaxed) >= MAX_KEPT {
             return Ok(None);
         }
-        let kept = self.session.base.parent().unwrap_or(&self.session.base).join(KEPT);
+        let kept = self.sandbox().join(KEPT);
         make_directory(&kept)?;
         loop {
             let number = self.session.next.fetch_add(1, Ordering::Relaxed);

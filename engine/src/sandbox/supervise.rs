@@ -67,8 +67,8 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
     let started = Instant::now();
     // A limit beyond the end of time is none.
     let deadline = limits.timeout.and_then(|timeout| started.checked_add(timeout));
-    let mut stdout = Stream::new(Some(running.stdout))?;
-    let mut stderr = Stream::new(running.stderr)?;
+    let mut stdout = Stream::new(running.ours.stdout)?;
+    let mut stderr = Stream::new(running.ours.stderr)?;
     let mut control = Some(running.control);
     let mut killed: Option<(Exit, Instant)> = None;
     let mut not_executed = None;

@@ -70,7 +70,7 @@ pub fn stage_in(place: &Path, inputs: &[StagedInput], directory: &str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::DeclaredOutput;
+    use crate::strategy::{DeclaredOutput, Streams};
 
     fn spawn(outputs: &[(&str, bool)]) -> PreparedSpawn {
         let output =
@@ -86,7 +86,7 @@ mod tests {
             timeout: None,
             keep: false,
             live: None,
-            merge_output: false,
+            streams: Streams::Apart,
             resident: None,
         }
     }

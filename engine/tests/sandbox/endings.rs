@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rbz_engine::strategy::{Cancel, Exit};
+use rbz_engine::strategy::{Cancel, Exit, Streams};
 
 use crate::runner::Test;
 use crate::workshop::{With, Workshop};
@@ -73,7 +73,7 @@ fn stdout_and_stderr_are_kept_apart_or_in_order() {
     let mut spawn = workshop.script("echo a; echo b >&2; echo c; echo d >&2");
     let done = workshop.run(&spawn);
     assert_eq!((&*done.stdout, &*done.stderr), (&b"a\nc\n"[..], &b"b\nd\n"[..]));
-    spawn.merge_output = true;
+    spawn.streams = Streams::Merged;
     let done = workshop.run(&spawn);
     assert_eq!((&*done.stdout, &*done.stderr), (&b"a\nb\nc\nd\n"[..], &b""[..]));
 }

@@ -11,6 +11,7 @@ use rbz_engine::dynamic_libraries::dynamic_libraries;
 use rbz_engine::sandbox::{Sandboxed, Ways};
 use rbz_engine::strategy::{
     Cancel, Completed, DeclaredOutput, Exit, PreparedSpawn, StagedContent, StagedInput, Strategy,
+    Streams,
 };
 
 /// The modification time of inputs.
@@ -90,7 +91,7 @@ impl Workshop {
             network: false,
             unconfined: false,
             live: None,
-            merge_output: false,
+            streams: Streams::Apart,
             resident: None,
             timeout: Some(Duration::from_secs(60)),
             keep: false,

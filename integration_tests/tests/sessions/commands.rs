@@ -252,6 +252,35 @@ fn the_workspace_is_found_from_below() {
 }
 
 #[test]
+fn among_the_outputs_or_nowhere_rbz_says_where_it_is() {
+    let ws = tower().build();
+    ws.rbz("build //words").run();
+    let root = ws.root().display().to_string();
+    for directory in ["rbz-out", "rbz-bin/words"] {
+        let outcome = ws.rbz("build //words").in_directory(directory).exit_code(2).run();
+        outcome.stderr_has(&format!("among the outputs of the workspace `{root}`"));
+        outcome.stderr_lacks("rbz init");
+    }
+    let gone = ["sh", "-c", "mkdir gone; cd gone; rmdir ../gone; exec \"$@\"", "sh"];
+    let outcome = ws.rbz("build //words").wrapped(gone).exit_code(2).run();
+    outcome.stderr_has("the current directory is not there any more");
+    ws.rbz("version").wrapped(gone).run().stdout_has("rbz ");
+    ws.rbz("help build").wrapped(gone).run().stdout_has("keep_going");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let ws =
+        build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n").build();
+    let pipe = ["bash", "-c", "set -o pipefail; \"$@\" | true", "bash"];
+    let closed = ["bash", "-c", "exec \"$@\" <&- >&- 2>&-", "bash"];
+    for command in ["help flags", "info", "build //:o", "clean"] {
+        ws.rbz(command).wrapped(pipe).run();
+        ws.rbz(command).wrapped(closed).run();
+    }
+}
+
+#[test]
 fn clean_removes_outputs_and_expunge_the_output_base() {
     let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"touch $@\")\n").build();
     ws.rbz("build //:o").run();

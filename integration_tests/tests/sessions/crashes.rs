@@ -100,9 +100,39 @@ fn of_two_rbz_in_one_workspace_the_second_waits_and_says_so() {
     let first = endless.start();
     let mut second = endless.ws.rbz("build //:first").spawn();
     second.wait_for_stderr("ait");
+    // Who waits can be called off, and who does not want to wait need not.
+    for command in ["build //:first", "info", "clean"] {
+        let mut third = endless.ws.rbz(command).exit_code(8).spawn();
+        third.wait_for_stderr("waiting for another rbz");
+        third.signal(Signal::SIGINT);
+        third.wait().stderr_has("interrupted");
+    }
+    let impatient = endless.ws.rbz("--noblock_for_lock build //:first").exit_code(9).run();
+    impatient.stderr_has("another rbz works in this workspace (pid ").stderr_lacks("waiting");
+    assert!(endless.runs(), "the first does not notice");
     first.signal(Signal::SIGINT);
     first.wait();
     second.wait();
+}
+
+#[test]
+fn a_terminal_that_closes_or_a_request_to_end_is_an_interrupt() {
+    for signal in [Signal::SIGHUP, Signal::SIGTERM] {
+        let endless = endless("");
+        let call = endless.start();
+        call.signal(signal);
+        call.wait().stderr_has("Build was interrupted");
+        assert!(!endless.runs(), "the action's processes are gone");
+    }
+    // Unless whoever called rbz does not want it to end with the terminal.
+    let endless = endless("");
+    let call = endless.ws.rbz("build //:endless").wrapped(["nohup"]).exit_code(8);
+    let mut call = call.spawn();
+    call.wait_until("the action", |_| endless.runs());
+    call.signal(Signal::SIGHUP);
+    call.signal(Signal::SIGTERM);
+    // One interrupt, and not two.
+    call.wait().stderr_has("Build was interrupted");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What an action does not declare does not exist for it, and the failure says what to declare.
 
+use rbz_integration_tests::Outcome;
 use rbz_integration_tests::projects::build_file;
 use rbz_integration_tests::workspace::WorkspaceBuilder;
 
@@ -266,4 +267,53 @@ fn a_kept_sandbox_shows_what_the_action_saw() {
     let (_, kept) = outcome.stderr().split_once("its directory was kept: `").expect("a hint");
     let (kept, _) = kept.split_once('`').expect("the end of the path");
     assert!(std::path::Path::new(kept).is_dir(), "{kept} in {outcome}");
+}
+
+/// The arguments of the line that enters the sandbox which a failure kept.
+fn line_that_enters(outcome: &Outcome) -> Vec<&str> {
+    let line = outcome.stderr().lines().find_map(|line| line.trim().strip_prefix("rbz tool "));
+    let line = line.unwrap_or_else(|| panic!("no line in {outcome}"));
+    ["tool"].into_iter().chain(line.split(' ')).collect()
+}
+
+#[test]
+fn a_kept_sandbox_can_be_entered_again() {
+    let build = r#"
+genrule(name = "o", srcs = ["in.txt"], outs = ["o.txt"], cmd = "mkdir $$HOME/made; cat $< >&2; pwd >&2; exit 7")
+genrule(name = "l", outs = ["l.txt"], local = True, cmd = "exit 6")
+sh_test(name = "t", srcs = ["t.sh"])
+lisp_library(name = "lib", srcs = ["lib.lisp"])
+"#;
+    let ws = build_file(build)
+        .file("in.txt", "as it was\n")
+        .file("t.sh", "#!/bin/bash\nls $TEST_SRCDIR; exit 5\n")
+        .file("lib.lisp", "(defun f (\n")
+        .build();
+    let outcome = ws.rbz("build //:o --sandbox_debug").exit_code(1).run();
+    let enter = line_that_enters(&outcome);
+    let with = |more: &[&str]| ws.rbz_args(enter.iter().chain(more));
+    // The source may change: the sandbox is that of the action.
+    ws.write("in.txt", "changed\n");
+    for _ in 0..2 {
+        let again = with(&[]).exit_code(7).run();
+        assert_eq!(again.stderr(), "as it was\n/rbz/execroot\n");
+    }
+    let seen = with(&["bash", "-c", "echo $HOME $(id -u); ls -d * /etc"]);
+    assert_eq!(seen.run().stdout(), "/rbz/home 1000\n/etc\nin.txt\nrbz-out\n");
+    let copy = std::path::Path::new(enter[2]).join("inputs/in.txt");
+    std::fs::write(copy, "mended\n").expect("the copy can be edited");
+    with(&["--", "cat", "in.txt"]).run().stdout_has("mended");
+    with(&["bahs"]).exit_code(2).run().stderr_has("did you mean `bash`?");
+    with(&["bash", "-c", "kill -SEGV $$"]).exit_code(139).run().stderr_has("SIGSEGV");
+
+    let outcome = ws.rbz("build //:l --sandbox_debug").exit_code(1).run();
+    ws.rbz_args(line_that_enters(&outcome)).exit_code(6).run();
+    let outcome = ws.rbz("build //:o --sandbox=landlock --sandbox_debug").exit_code(1).run();
+    ws.rbz_args(line_that_enters(&outcome)).exit_code(7).run().stderr_has("changed");
+    let outcome = ws.rbz("test //:t --sandbox_debug").exit_code(3).run();
+    ws.rbz_args(line_that_enters(&outcome)).exit_code(5).run().stdout_has("test\n");
+    let outcome = ws.rbz("build //:lib --sandbox_debug").exit_code(1).run();
+    let lisp = [line_that_enters(&outcome), vec!["sbcl", "--version"]].concat();
+    ws.rbz_args(lisp).run().stdout_has("SBCL");
+    ws.rbz("tool sandbox .").exit_code(2).run().stderr_has("no directory that");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 use rbz_integration_tests::projects::{build_file, one_file, tower};
-use rbz_integration_tests::system::is_root;
+use rbz_integration_tests::system::{is_root, output_of};
 use rbz_integration_tests::workspace::set_mode;
 use rbz_integration_tests::{Workspace, binary};
 
@@ -200,8 +200,59 @@ fn a_source_tree_that_cannot_be_written() {
     let read_only = after_mounting(&format!(
         "mount --bind '{root}' '{root}'; mount -o remount,ro,bind '{root}'"
     ));
-    ws.rbz("build //...").wrapped(read_only).run();
+    let outcome = ws.rbz("build //app").wrapped(read_only).run();
     assert!(!ws.path("rbz-bin").exists());
+    // What cannot be seen through a link is shown where it is.
+    let shown = outcome.stderr().lines().find_map(|line| line.strip_prefix("  /"));
+    let program = format!("/{}", shown.expect("the program is shown"));
+    assert_eq!(output_of(ws.base(), &program, &[]), "Hello, world!\n");
+}
+
+#[test]
+fn what_the_user_has_in_the_place_of_a_link_stays() {
+    let ws = build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n");
+    let ws = ws.file("rbz-bin/mine.txt", "mine\n").build();
+    let own = ws.base().join("own");
+    std::fs::create_dir(&own).expect("the temporary directory can be written");
+    symlink(&own, ws.path("rbz-testlogs")).expect("a link can be made");
+    // Of an output base that is gone.
+    symlink("/gone/0/execroot/w/rbz-out", ws.path("rbz-out")).expect("a link can be made");
+    let outcome = ws.rbz("build //:o").run();
+    outcome.stderr_has("WARNING: `rbz-bin` is not of rbz");
+    outcome.stderr_has("WARNING: `rbz-testlogs` is not of rbz").stderr_lacks("`rbz-out` is not");
+    assert_eq!(ws.read("rbz-out/k8-fastbuild/bin/o.txt"), "o\n");
+    ws.rbz("clean").run();
+    assert_eq!(ws.read("rbz-bin/mine.txt"), "mine\n");
+    assert!(ws.path("rbz-testlogs").is_symlink() && !ws.path("rbz-out").is_symlink());
+
+    // Nor is a directory taken for rbz's own in which somebody else has something.
+    let letters = ws.base().join("letters");
+    std::fs::create_dir(&letters).expect("the temporary directory can be written");
+    std::fs::write(letters.join("letter"), "Dear Ann\n").expect("it can be written");
+    let letters = letters.display();
+    for command in [
+        format!("--output_base={letters} build //:o"),
+        format!("--output_base={letters} clean --expunge"),
+        format!("clean --disk_cache_too --disk_cache={letters}"),
+    ] {
+        ws.rbz(&command).exit_code(2).run().stderr_has("has files that are not of rbz");
+    }
+    let base = format!("--output_base={} clean --expunge", ws.base().display());
+    ws.rbz(&base).exit_code(2).run().stderr_has("holds the workspace");
+    assert!(ws.base().join("letters/letter").exists());
+}
+
+#[test]
+fn a_workspace_may_have_any_name_and_be_reached_by_any() {
+    let ws = tower().in_directory("a \"ü\n漢").build();
+    ws.rbz("run //app").run().stdout_has("Hello, world!");
+    let base = ws.rbz("info output_base").run();
+    let link = ws.base().join("link");
+    symlink(ws.root(), &link).expect("a link can be made");
+    let through = ["sh", "-c", "cd \"$0\" && exec \"$@\"", &link.display().to_string()];
+    let through = through.map(str::to_owned);
+    assert_eq!(ws.rbz("info output_base").wrapped(&through).run().stdout(), base.stdout());
+    assert!(ws.rbz("build //...").wrapped(&through).run().ran_of("LispCompile").len() <= 1);
 }
 
 #[test]
