@@ -2,59 +2,16 @@
 //! definitions beside them.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
 
+use crate::build_file_text::Target;
 use crate::system_definition::{System, Version};
-use crate::system_files::{EXTENSIONS, files_below, is_of_lisp, systems_of};
+use crate::system_files::is_of_lisp;
 
 /// What ASDF lets pass, and a rule of rbz does not.
 const PASSED_BY_ASDF: [&str; 3] = ["stack-allocate-note", "style", "undefined-variable-warning"];
 
-/// What a directory has for a BUILD file.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Sources {
-    /// Systems, and the names of those that have none of their files.
-    Systems(Vec<System>, BTreeSet<String>),
-    /// Lisp files that no definition names.
-    Files(Vec<String>),
-    /// No Lisp.
-    Nothing,
-}
-
-impl Sources {
-    /// What `directory` has. `lisp` is asked for systems that a definition computes.
-    pub fn of(directory: &Path, lisp: Option<&Path>) -> io::Result<Sources> {
-        let mut systems: Vec<System> = Vec::new();
-        let mut absent = BTreeSet::new();
-        for definition in definitions_of(directory)? {
-            for system in systems_of(directory, &definition, lisp)? {
-                let name = target_name(&system.name);
-                if system.files.is_empty() && !system.absent.is_empty() {
-                    absent.insert(system.name);
-                } else if !systems.iter().any(|known| target_name(&known.name) == name) {
-                    systems.push(system);
-                }
-            }
-        }
-        if !systems.is_empty() {
-            return Ok(Sources::Systems(systems, absent));
-        }
-        let files = files_with(directory, &EXTENSIONS)?;
-        Ok(if files.is_empty() { Sources::Nothing } else { Sources::Files(files) })
-    }
-
-    /// The systems from elsewhere that are needed.
-    pub fn elsewhere(&self) -> BTreeSet<String> {
-        let Sources::Systems(systems, absent) = self else { return BTreeSet::new() };
-        let needed = systems.iter().flat_map(needs);
-        let own = |name: &String| systems.iter().any(|system| system.name == *name);
-        needed.filter(|name| !own(name) && !is_of_lisp(name) && !absent.contains(name)).collect()
-    }
-}
-
 /// What a system and its tests need.
-fn needs(system: &System) -> impl Iterator<Item = String> {
+pub fn needs(system: &System) -> impl Iterator<Item = String> {
     system.dependencies.iter().chain(&system.test.loads).cloned()
 }
 
@@ -63,7 +20,8 @@ pub fn repository_of(system: &str) -> &str {
     system.split('/').next().unwrap_or(system)
 }
 
-fn target_name(system: &str) -> String {
+/// The name of the target of a system.
+pub fn target_name(system: &str) -> String {
     system.replace('/', "_")
 }
 
@@ -86,6 +44,8 @@ pub struct Draft {
     pub text: String,
     /// What it lacks, a sentence each.
     pub gaps: Vec<String>,
+    /// Whether it has a test that patterns find.
+    pub has_tests: bool,
 }
 
 impl Draft {
@@ -93,7 +53,7 @@ impl Draft {
     pub fn of_files(name: &str, files: &[String]) -> Draft {
         let mut target = Target::new("lisp_library", name);
         target.list("srcs", files.to_vec());
-        Draft { text: target.text(), gaps: Vec::new() }
+        Draft { text: target.text(), ..Draft::default() }
     }
 
     /// Targets for the systems of a project. `missing` are those that are nowhere.
@@ -130,6 +90,7 @@ impl Draft {
             self.text.push('\n');
         }
         self.text += &target.text();
+        self.has_tests |= target.rule == "lisp_test" && !target.is_manual;
     }
 }
 
@@ -166,7 +127,7 @@ impl Drafting<'_> {
         match (rule, &system.entry_point, &expression) {
             ("lisp_binary", Some(main), _) => target.text_of("main", main),
             ("lisp_test", _, Some(expression)) => {
-                target.list("data", system.read_files.clone());
+                target.list("data", data_of_test(system));
                 target.text_of("expression", expression);
             }
             _ if is_test => target.flag("testonly"),
@@ -174,53 +135,87 @@ impl Drafting<'_> {
         }
         self.note_foreign(system, &mut target, draft);
         let lacking = self.lacking(&system.dependencies, &mut BTreeSet::new());
-        let is_whole =
-            |other: &System| self.lacking(&other.dependencies, &mut BTreeSet::new()).is_empty();
-        let is_beside = is_test || self.systems.iter().any(is_whole);
-        if !system.foreign.is_empty() && is_beside && lacking.is_empty() {
-            target.list("tags", vec!["manual".to_owned()]);
-        }
-        if !lacking.is_empty() {
-            let names = quoted(&lacking);
-            target.comment(format!("needs {names}, which this machine has not"));
-            if is_beside {
-                // It would fail whatever the pattern was meant for.
-                target.list("tags", vec!["manual".to_owned()]);
-                draft.gaps.push(left_out(&name, &names));
-            }
-        }
+        self.note_lacking(system, is_test, &lacking, &mut target, draft);
         let runs = rule == "lisp_test" || !system.test.systems.is_empty();
         if system.test.is_unclear || (is_test && !is_needed && expression.is_none() && !runs) {
-            target.comment(
-                "how its tests run is not clear from the definition: \
-                 lisp_test(name, expression, deps) runs them"
-                    .to_owned(),
-            );
-            draft.gaps.push(format!(
-                "How the tests of `{name}` run is not clear: write a lisp_test for them, such as\n    \
-                 lisp_test(name = \"{}\", expression = \"(package:run-tests)\", deps = [\":{name}\"])",
-                self.free_name(&format!("check_{name}"))
-            ));
+            self.note_unclear(&mut target, draft);
         }
         draft.add(&target);
         if let Some(expression) = expression
             && rule != "lisp_test"
         {
-            let mut test = Target::new("lisp_test", &self.free_name(&format!("{name}_test")));
-            test.text_of("expression", &expression);
-            test.list("nowarn", vec![PASSED_IN_PROGRAMS.to_owned()]);
-            let loads = system.test.loads.iter().filter(|needed| **needed != system.name);
-            let labels = loads.map(|needed| self.label_of(needed));
-            test.list("deps", std::iter::once(format!(":{name}")).chain(labels).collect());
-            let lacking = &lacking | &self.lacking(&system.test.loads, &mut BTreeSet::new());
-            if !lacking.is_empty() {
-                let names = quoted(&lacking);
-                test.comment(format!("needs {names}, which this machine has not"));
-                test.list("tags", vec!["manual".to_owned()]);
-                draft.gaps.push(left_out(&test.name, &names));
-            }
-            draft.add(&test);
+            self.add_test(system, &expression, lacking, draft);
         }
+    }
+
+    /// Keeps patterns from a target that cannot be built, and says why, if there are others: it
+    /// would fail whatever the pattern was meant for.
+    fn note_lacking(
+        &self,
+        system: &System,
+        is_test: bool,
+        lacking: &BTreeSet<String>,
+        target: &mut Target,
+        draft: &mut Draft,
+    ) {
+        let is_whole =
+            |other: &System| self.lacking(&other.dependencies, &mut BTreeSet::new()).is_empty();
+        let is_beside = is_test || self.systems.iter().any(is_whole);
+        if lacking.is_empty() {
+            if !system.foreign.is_empty() && is_beside {
+                target.make_manual();
+            }
+            return;
+        }
+        let names = quoted(lacking);
+        target.comment(format!("needs {names}, which this machine has not"));
+        if is_beside {
+            target.make_manual();
+            draft.gaps.push(left_out(&target.name, &names));
+        }
+    }
+
+    /// Says that somebody has to write how the tests of a system run.
+    fn note_unclear(&self, target: &mut Target, draft: &mut Draft) {
+        let name = &target.name;
+        draft.gaps.push(format!(
+            "How the tests of `{name}` run is not clear: write a lisp_test for them, such as\n    \
+             lisp_test(name = \"{}\", expression = \"(package:run-tests)\", deps = [\":{name}\"])",
+            self.free_name(&format!("check_{name}"))
+        ));
+        target.comment(
+            "how its tests run is not clear from the definition: \
+             lisp_test(name, expression, deps) runs them"
+                .to_owned(),
+        );
+    }
+
+    /// Adds the test of a system that is not itself one. Its library is `lacking` these.
+    fn add_test(
+        &self,
+        system: &System,
+        expression: &str,
+        mut lacking: BTreeSet<String>,
+        draft: &mut Draft,
+    ) {
+        let name = target_name(&system.name);
+        let mut test = Target::new("lisp_test", &self.free_name(&format!("{name}_test")));
+        test.text_of("expression", expression);
+        if system.reads_itself {
+            test.list("data", system.files.clone());
+        }
+        test.list("nowarn", vec![PASSED_IN_PROGRAMS.to_owned()]);
+        let loads = system.test.loads.iter().filter(|needed| **needed != system.name);
+        let labels = loads.map(|needed| self.label_of(needed));
+        test.list("deps", std::iter::once(format!(":{name}")).chain(labels).collect());
+        lacking.extend(self.lacking(&system.test.loads, &mut BTreeSet::new()));
+        if !lacking.is_empty() {
+            let names = quoted(&lacking);
+            test.comment(format!("needs {names}, which this machine has not"));
+            test.make_manual();
+            draft.gaps.push(left_out(&test.name, &names));
+        }
+        draft.add(&test);
     }
 
     /// Gives a target what every target of a system has.
@@ -357,6 +352,12 @@ impl Drafting<'_> {
     }
 }
 
+/// What a test may read when it runs: what its code names, and its code if that asks for its place.
+fn data_of_test(system: &System) -> Vec<String> {
+    let own: &[String] = if system.reads_itself { &system.files } else { &[] };
+    own.iter().chain(&system.read_files).cloned().collect()
+}
+
 fn is_test_name(name: &str) -> bool {
     ["test", "tests"].iter().any(|end| {
         name.strip_suffix(end).is_some_and(|before| before.ends_with(['-', '/', '.', '_']))
@@ -371,81 +372,10 @@ fn quoted(names: &BTreeSet<String>) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A target of a BUILD file.
-struct Target {
-    rule: &'static str,
-    name: String,
-    comments: Vec<String>,
-    /// The attributes after `name`, as text.
-    attributes: String,
-}
-
-impl Target {
-    fn new(rule: &'static str, name: &str) -> Target {
-        Target { rule, name: name.to_owned(), comments: Vec::new(), attributes: String::new() }
-    }
-
-    fn comment(&mut self, text: String) {
-        self.comments.push(text);
-    }
-
-    fn flag(&mut self, attribute: &str) {
-        self.attributes += &format!("    {attribute} = True,\n");
-    }
-
-    fn text_of(&mut self, attribute: &str, text: &str) {
-        self.attributes += &format!("    {attribute} = {},\n", literal(text));
-    }
-
-    fn list(&mut self, attribute: &str, items: Vec<String>) {
-        self.attributes += &match &items[..] {
-            [] => String::new(),
-            [item] => format!("    {attribute} = [{}],\n", literal(item)),
-            items => {
-                let lines: String =
-                    items.iter().map(|item| format!("        {},\n", literal(item))).collect();
-                format!("    {attribute} = [\n{lines}    ],\n")
-            }
-        };
-    }
-
-    fn text(&self) -> String {
-        let comments: String =
-            self.comments.iter().map(|comment| format!("# {comment}\n")).collect();
-        let Target { rule, name, attributes, .. } = self;
-        format!("{comments}{rule}(\n    name = {},\n{attributes})\n", literal(name))
-    }
-}
-
-fn literal(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("\"{text}\"")
-}
-
-/// The definition files of a project: those at its top, else those in the directories below.
-fn definitions_of(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let found = files_with(directory, &["asd"])?;
-    let (top, below): (Vec<_>, Vec<_>) = found.iter().partition(|path| !path.contains('/'));
-    let chosen = if top.is_empty() { below } else { top };
-    Ok(chosen.into_iter().map(|path| directory.join(path)).collect())
-}
-
-/// The files with these extensions at and below `directory`, those that define packages by their
-/// name first.
-fn files_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<String>> {
-    let mut files = files_below(directory, |name| {
-        name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
-    })?;
-    files.sort_by_cached_key(|path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        (!name.starts_with("package"), path.clone())
-    });
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project_sources::Sources;
 
     fn with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -479,7 +409,7 @@ mod tests {
             ("src/time.lisp", "#.(asdf:find-system :time) (UIOP:getenv \"TZ\")"),
             ("src/package.lisp", ""),
             ("src/unused.lisp", ""),
-            ("test/all.lisp", ""),
+            ("test/all.lisp", "#.*compile-file-truename*"),
         ]);
         let draft = project(&directory, &[]);
         assert_eq!(draft.gaps, ["`time` lacks `src/gone`, which its definition names."]);
@@ -524,6 +454,7 @@ mod tests {
                 ":time",
                 "@stefil//:stefil_core",
             ],
+            data = ["test/all.lisp"],
             expression = "(stefil::run! \"\\all\")",
         )
 

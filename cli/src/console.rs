@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::command_error::CommandError;
-use crate::request::Display;
+use crate::display::Display;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod build_file_draft;
+mod build_file_text;
+mod built;
 mod command_error;
 mod commands;
 mod computed_systems;
@@ -9,15 +11,19 @@ mod console;
 mod convenience_symlinks;
 mod diagnostics;
 mod directories;
+mod display;
 mod environment;
 mod event_log;
 mod external_systems;
 mod invocation;
 mod lisp_reader;
+mod name_filter;
 mod option_reader;
+mod option_values;
 mod per_test;
 mod profile;
 mod progress;
+mod project_sources;
 mod rc_file;
 mod removal;
 mod reporter;
@@ -30,6 +36,7 @@ mod system_definition;
 mod system_files;
 mod test_operation;
 mod test_report;
+mod test_request;
 mod workspace_root;
 mod workspace_status;
 
@@ -45,9 +52,10 @@ use crate::commands::build::Workspace;
 use crate::commands::clean::Clean;
 use crate::console::{Console, Severity, write_data};
 use crate::directories::{Directories, check_ours, expand_home};
+use crate::display::Display;
 use crate::environment::Environment;
 use crate::invocation::Invocation;
-use crate::request::{BuildRequest, Display};
+use crate::request::BuildRequest;
 use crate::request_lock::RequestLock;
 use crate::signals::Interrupts;
 

@@ -20,8 +20,9 @@ use crate::diagnostics::{
 use crate::event_log::EventLog;
 use crate::profile::Profile;
 use crate::progress::Progress;
-use crate::request::{BuildRequest, TestOutput};
+use crate::request::BuildRequest;
 use crate::test_report;
+use crate::test_request::TestOutput;
 
 /// How often the lines on a terminal are redrawn at most.
 const REDRAW: Duration = Duration::from_millis(100);

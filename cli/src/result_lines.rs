@@ -3,7 +3,7 @@
 use rbz_engine::artifact::Root;
 use rbz_engine::plan::RequestedTarget;
 
-use crate::commands::build::{Built, is_built};
+use crate::built::{Built, is_built};
 use crate::console::Console;
 use crate::request::BuildRequest;
 

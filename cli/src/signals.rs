@@ -8,8 +8,8 @@ use signal_hook::iterator::Signals;
 
 use crate::command_error::{CommandError, ErrorKind};
 use crate::console::{Console, Severity};
+use crate::display::Display;
 use crate::reporter::ReporterSink;
-use crate::request::Display;
 
 /// Listens for interrupts until the process ends.
 #[derive(Clone, Debug, Default)]

@@ -22,6 +22,8 @@ pub struct System {
     pub absent: Vec<String>,
     /// Files that are no code, and that its code names.
     pub read_files: Vec<String>,
+    /// Whether its code asks where its own source is.
+    pub reads_itself: bool,
     /// What must be done to make Lisp files first, or to bring C in: paths, each with its kind.
     pub foreign: Vec<(String, String)>,
     /// The function that the program of this system runs.

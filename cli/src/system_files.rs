@@ -192,6 +192,8 @@ fn complete(root: &Path, system: &mut System, beside: &Beside) -> io::Result<()>
         let name = file.rsplit('/').next().unwrap_or_default();
         text.contains(&name.to_lowercase())
     };
+    let places = ["compile-file-truename", "compile-file-pathname"];
+    system.reads_itself = places.iter().any(|place| text.contains(place));
     system.read_files = beside.data.iter().filter(is_named).cloned().collect();
     Ok(())
 }
@@ -400,7 +402,11 @@ mod tests {
                     "x.asd",
                     "(defsystem x :version (:read-file-form \"v\") :components ((:file \"a\") (:file \"b\")))",
                 ),
-                ("a.cl", "(sb-posix:getpid) (slurp \"T.txt gone.txt\") (asdf:find-system :x)"),
+                (
+                    "a.cl",
+                    "(sb-posix:getpid) (slurp \"T.txt gone.txt\") (asdf:find-system :x) \
+                     (defvar *here* #.*compile-file-truename*)",
+                ),
                 ("v", "\"1.2\""),
                 ("data/t.txt", ""),
                 ("other.txt", ""),
@@ -412,6 +418,6 @@ mod tests {
         assert_eq!(found[0].read_files, ["data/t.txt"]);
         assert_eq!(found[0].dependencies, ["asdf", "sb-posix"]);
         assert_eq!(found[0].version, Some(Version::Text("1.2".into())));
-        assert!(found[0].asks_for_itself);
+        assert!(found[0].asks_for_itself && found[0].reads_itself);
     }
 }

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::console::paint;
 use crate::progress::count;
-use crate::request::TestSummaryStyle;
+use crate::test_request::TestSummaryStyle;
 
 /// The column where statuses end.
 const WIDTH: usize = 80;

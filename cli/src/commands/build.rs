@@ -1,19 +1,15 @@
 //! `rbz build`, and what `test` and `run` share with it: from a request to built targets.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
-use rbz_engine::build::{
-    BuildOutcome, Counts, Engine, EngineOptions, Goals, TargetStatus, TestCaching,
-};
-use rbz_engine::diagnostic::{Diagnostic, ErrorClass};
+use rbz_engine::build::{Engine, EngineOptions, Goals, TestCaching};
+use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
-use rbz_engine::event::TestStatus;
-use rbz_engine::failure::FailureCause;
 use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
-use rbz_engine::plan::{Plan, RequestedTarget};
+use rbz_engine::plan::Plan;
 use rbz_engine::sandbox::Sandboxed;
 use rbz_engine::strategy::Strategy;
 use rbz_engine::test_plan::add_test_runs;
@@ -22,6 +18,7 @@ use rbz_starlark::session::{
     AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TagFilter, TestFilters,
 };
 
+use crate::built::{Built, finish, only_program};
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::test::test_options;
 use crate::commands::version::release;
@@ -29,11 +26,13 @@ use crate::console::{Console, Severity};
 use crate::convenience_symlinks;
 use crate::directories::Directories;
 use crate::environment::Environment;
+use crate::name_filter::NameFilter;
 use crate::progress::count;
 use crate::reporter::{Records, ReportOptions, Reporter};
-use crate::request::{BuildRequest, CachedResults, NameFilter, TestOutput};
+use crate::request::BuildRequest;
 use crate::result_lines;
 use crate::signals::Interrupts;
+use crate::test_request::{CachedResults, TestOutput};
 use crate::workspace_status::workspace_status;
 
 /// What the build is for.
@@ -58,25 +57,6 @@ pub struct Workspace<'a> {
     pub environment: &'a Environment,
     /// What the user wants no more.
     pub interrupts: &'a Interrupts,
-}
-
-/// A build that came to its end.
-#[derive(Debug)]
-pub struct Built {
-    /// What was built.
-    pub plan: Arc<Plan>,
-    /// What came of it; `None` when nothing was to be executed.
-    pub outcome: Option<BuildOutcome>,
-    /// The directory that exec paths are relative to.
-    pub execution_root: PathBuf,
-    /// The configuration whose outputs the symlinks in the workspace show, if they could be made.
-    pub linked: Option<Arc<str>>,
-    /// Whether loading and analysis found nothing wrong.
-    pub analysis_is_fine: bool,
-    /// The class of the first error of loading or analysis.
-    pub worst: Option<ErrorClass>,
-    /// When the command began.
-    pub begin: Instant,
 }
 
 impl Workspace<'_> {
@@ -215,7 +195,9 @@ impl Workspace<'_> {
         }
         built.plan = Arc::new(plan);
         let plan = &built.plan;
-        if !goes_on || !request.execute || plan.requested.is_empty() {
+        // What cannot be run need not be built for that.
+        let is_wanted = purpose != Purpose::Run || only_program(plan).is_some();
+        if !goes_on || !request.execute || plan.requested.is_empty() || !is_wanted {
             return Ok(built);
         }
         built.linked = self.make_symlinks(plan, &built.execution_root, reporter);
@@ -399,91 +381,4 @@ pub fn run(
     let built = result?;
     result_lines::show_targets(&built, request, console);
     finish(&built, console)
-}
-
-/// Says how the build ended, and makes the command's result of it.
-pub fn finish(built: &Built, console: &mut Console) -> Result<(), CommandError> {
-    let elapsed = format!("Elapsed time: {:.2}s", built.begin.elapsed().as_secs_f64());
-    console.message(Severity::Info, &elapsed);
-    if let Some(outcome) = &built.outcome {
-        console.message(Severity::Info, &summary(&outcome.counts));
-    }
-    if let Some(kind) = failure_kind(built) {
-        let text = match kind {
-            ErrorKind::Interrupted => "Build was interrupted",
-            _ => "Build did NOT complete successfully",
-        };
-        console.message(Severity::Error, text);
-        return Err(CommandError::already_reported(kind));
-    }
-    let failed = built.outcome.iter().flat_map(|outcome| &outcome.tests);
-    let failed = failed.filter(|test| test.status > TestStatus::Flaky).count();
-    let text = match failed {
-        0 => "Build completed successfully".to_owned(),
-        _ => format!("Build completed, {} FAILED", count(failed, "test")),
-    };
-    console.message(Severity::Info, &text);
-    Ok(())
-}
-
-/// Why the build failed, if it did. Says nothing of tests.
-pub fn failure_kind(built: &Built) -> Option<ErrorKind> {
-    let outcome = built.outcome.as_ref();
-    if outcome.is_some_and(|outcome| outcome.interrupted) {
-        return Some(ErrorKind::Interrupted);
-    }
-    if let Some(class) = built.worst {
-        return Some(class.into());
-    }
-    let failed = outcome.is_some_and(|outcome| !outcome.is_built());
-    failed.then(|| {
-        let failures = outcome.map(|outcome| outcome.failures.as_slice()).unwrap_or_default();
-        let of_machine = |cause: &FailureCause| matches!(cause, FailureCause::Machine(_));
-        match failures.first() {
-            Some(first) if of_machine(&first.cause) => ErrorKind::Environment,
-            _ => ErrorKind::BuildFailed,
-        }
-    })
-}
-
-/// `12 actions: 5 up to date, 3 disk cache hits, 4 processes.`
-fn summary(counts: &Counts) -> String {
-    let Counts { up_to_date, cache_hits, processes, internal, failed } = *counts;
-    let total = up_to_date + cache_hits + processes + internal + failed;
-    let parts = [
-        (up_to_date, format!("{up_to_date} up to date")),
-        (cache_hits, count(cache_hits, "disk cache hit")),
-        (processes, format!("{processes} process{}", if processes == 1 { "" } else { "es" })),
-        (internal, format!("{internal} internal")),
-        (failed, format!("{failed} failed")),
-    ];
-    let parts: Vec<String> =
-        parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
-    let colon = if parts.is_empty() { "" } else { ": " };
-    format!("{}{colon}{}.", count(total, "action"), parts.join(", "))
-}
-
-/// The requested target, if there is just one.
-pub fn only_target(plan: &Plan) -> Option<&RequestedTarget> {
-    match &plan.requested[..] {
-        [target] => Some(target),
-        _ => None,
-    }
-}
-
-/// Whether the target at this place of the plan was built.
-pub fn is_built(outcome: &BuildOutcome, index: usize) -> bool {
-    outcome.targets.get(index).is_some_and(|target| target.status == TargetStatus::Built)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_counts_only_what_there_was() {
-        let counts = Counts { up_to_date: 5, cache_hits: 1, processes: 2, internal: 0, failed: 0 };
-        assert_eq!(summary(&counts), "8 actions: 5 up to date, 1 disk cache hit, 2 processes.");
-        assert_eq!(summary(&Counts::default()), "0 actions.");
-    }
 }

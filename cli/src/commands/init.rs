@@ -7,9 +7,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::build_file_draft::{Draft, Sources, repository_of};
+use crate::build_file_draft::{Draft, repository_of};
 use crate::command_error::CommandError;
 use crate::external_systems::{Repositories, Search, build_file_of};
+use crate::project_sources::Sources;
 use crate::workspace_root::WORKSPACE_FILES;
 
 const GREETING: &str = r#"(defpackage :greeting
@@ -97,11 +98,7 @@ pub fn run(directory: &Path, search: &Search) -> Result<String, CommandError> {
                 create(directory, "BUILD", &draft.text, &mut report)?;
                 advice +=
                     "\nBUILD says what the system definition says: check `srcs` and `deps`.\n";
-                if draft.text.contains("lisp_test(") {
-                    next = "rbz test -k //...";
-                } else {
-                    next = "rbz build -k //...";
-                }
+                next = if draft.has_tests { "rbz test -k //..." } else { "rbz build -k //..." };
                 gaps = draft.gaps;
                 gaps.extend(absent.iter().map(|name| {
                     format!("`{name}` was left out, since none of its files are there.")

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use rbz_engine::plan::{Program, RequestedTarget};
 
+use crate::built::{Built, failure_kind, finish, only_program};
 use crate::command_error::{CommandError, ErrorKind};
-use crate::commands::build::{Built, Purpose, Workspace, failure_kind, finish, only_target};
+use crate::commands::build::{Purpose, Workspace};
 use crate::console::Console;
 use crate::request::BuildRequest;
 use crate::result_lines;
@@ -24,21 +25,21 @@ pub fn build(
     let (own, result) = workspace.build(Purpose::Run, request, console.take());
     *console = own;
     let built = result?;
-    if failure_kind(&built).is_some() || built.outcome.is_none() {
+    if failure_kind(&built).is_some() {
         result_lines::show_targets(&built, request, console);
         finish(&built, console)?;
     }
-    let Some(target) = only_target(&built.plan) else {
-        return Err(CommandError::command_line(format!(
-            "`rbz run` runs one program, and `{}` names {} targets",
-            request.residue[0],
-            built.plan.requested.len()
-        )));
-    };
-    let Some(program) = &target.executable else {
-        let message =
-            format!("`{}` is not executable: a `{}` is no program", target.label, target.rule);
-        return Err(CommandError::command_line(message));
+    let Some((target, program)) = only_program(&built.plan) else {
+        return Err(CommandError::command_line(match &built.plan.requested[..] {
+            [target] => {
+                format!("`{}` is not executable: a `{}` is no program", target.label, target.rule)
+            }
+            targets => format!(
+                "`rbz run` runs one program, and `{}` names {} targets",
+                request.residue[0],
+                targets.len()
+            ),
+        }));
     };
     if built.outcome.is_none() {
         return Err(CommandError::command_line("`rbz run --nobuild` has nothing to run"));

@@ -7,11 +7,13 @@ use rbz_engine::event::{TestStatus, TestSummary};
 use rbz_engine::plan::Plan;
 use rbz_engine::test_plan::TestOptions;
 
+use crate::built::finish;
 use crate::command_error::{CommandError, ErrorKind};
-use crate::commands::build::{Purpose, Workspace, finish};
+use crate::commands::build::{Purpose, Workspace};
 use crate::console::{Console, write_data};
 use crate::environment::Environment;
-use crate::request::{BuildRequest, TestRequest};
+use crate::request::BuildRequest;
+use crate::test_request::TestRequest;
 use crate::{result_lines, test_report};
 
 /// What the engine is told about running tests.

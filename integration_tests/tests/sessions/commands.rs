@@ -269,6 +269,47 @@ fn among_the_outputs_or_nowhere_rbz_says_where_it_is() {
 }
 
 #[test]
+fn what_cannot_be_run_is_not_built_for_that() {
+    let ws = build_file(
+        "[genrule(name = n, outs = [n + \".txt\"], cmd = \"exit 1\") for n in [\"a\", \"b\"]]\n",
+    )
+    .build();
+    let outcome = ws.rbz("run //...").exit_code(2).run();
+    outcome.stderr_has("`rbz run` runs one program, and `//...` names 2 targets");
+    assert!(outcome.events().actions().is_empty(), "{outcome}");
+    let outcome = ws.rbz("run //:a").exit_code(2).run();
+    outcome.stderr_has("`//:a` is not executable: a `genrule` is no program");
+    assert!(outcome.events().actions().is_empty(), "{outcome}");
+}
+
+/// Tests that read their own text, and such that cannot run here.
+#[test]
+fn init_says_what_to_do_next() {
+    let system = r#"
+(defsystem "mine" :components ((:file "mine"))
+  :perform (test-op (o c) (symbol-call :rt :do-tests)) :in-order-to ((test-op (load-op "nowhere"))))
+"#;
+    let ws = workspace().file("mine.asd", system).file("mine.lisp", "(defun mine () 1)\n").build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run().stdout_has("Next: rbz build -k //...");
+    ws.rbz("build -k //...").run();
+
+    let system = r#"
+(defsystem "own" :components ((:file "own")))
+(defsystem "own/tests" :depends-on ("own") :components ((:file "tests"))
+  :perform (test-op (o c) (symbol-call :own-tests :run)))
+"#;
+    let tests = "(defpackage #:own-tests (:use #:cl))\n(in-package #:own-tests)\n\
+                 (defvar *here* #.*compile-file-truename*)\n\
+                 (defun run () (and (probe-file *here*) t))\n";
+    let ws = workspace().file("own.asd", system).file("own.lisp", "").file("tests.lisp", tests);
+    let ws = ws.build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run().stdout_has("Next: rbz test -k //...");
+    ws.rbz("test -k //...").run().stdout_has("PASSED");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let ws =
         build_file("genrule(name = \"o\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n").build();
