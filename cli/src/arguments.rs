@@ -5,6 +5,7 @@
 //! [`crate::request`] checks them and makes them fit for use.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -331,12 +332,16 @@ pub struct OptionSpec {
 }
 
 /// The whole command line, with switches that take an optional value as Bazel's do.
-pub fn clap_command() -> Command {
-    let mut command = with_boolean_values(RawArguments::command());
-    for name in COMMANDS {
-        command = command.mut_subcommand(name, with_boolean_values);
-    }
-    command
+pub fn clap_command() -> &'static Command {
+    // To make it takes longer than anything else that a short command does.
+    static WHOLE: LazyLock<Command> = LazyLock::new(|| {
+        let mut command = with_boolean_values(RawArguments::command());
+        for name in COMMANDS {
+            command = command.mut_subcommand(name, with_boolean_values);
+        }
+        command
+    });
+    &WHOLE
 }
 
 /// Gives every switch the forms `--flag=yes` and `--flag=no`; the reader of command lines turns
@@ -371,9 +376,9 @@ fn boolean(text: &str) -> Result<bool, String> {
 
 /// The options of `command`, or the startup options for `None`.
 pub fn options(command: Option<&str>) -> Vec<OptionSpec> {
-    let whole = RawArguments::command();
+    let whole = clap_command();
     let of = match command {
-        None => Some(&whole),
+        None => Some(whole),
         Some(name) => whole.find_subcommand(name),
     };
     let arguments = of.into_iter().flat_map(Command::get_arguments);
@@ -382,8 +387,7 @@ pub fn options(command: Option<&str>) -> Vec<OptionSpec> {
             Some(OptionSpec {
                 name: arg.get_long()?.to_owned(),
                 short: arg.get_short(),
-                switch: matches!(arg.get_action(), ArgAction::SetTrue)
-                    || arg.get_num_args().is_some_and(|range| range.min_values() == 0),
+                switch: arg.get_num_args().is_some_and(|range| range.min_values() == 0),
             })
         })
         .collect()
@@ -395,7 +399,7 @@ mod tests {
 
     #[test]
     fn the_description_is_consistent() {
-        clap_command().debug_assert();
+        clap_command().clone().debug_assert();
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! A build that came to its end: what was built, and how that is told.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rbz_engine::build::{BuildOutcome, Counts, TargetStatus};
+use rbz_engine::build::{BuildOutcome, Counts, TargetOutcome, TargetStatus};
 use rbz_engine::diagnostic::ErrorClass;
 use rbz_engine::event::TestStatus;
 use rbz_engine::failure::FailureCause;
 use rbz_engine::plan::{Plan, Program, RequestedTarget};
+use rbz_engine::seal::Told;
 
 use crate::command_error::{CommandError, ErrorKind};
 use crate::console::{Console, Severity};
@@ -31,6 +33,41 @@ pub struct Built {
     pub worst: Option<ErrorClass>,
     /// When the command began.
     pub begin: Instant,
+}
+
+impl Built {
+    /// A build that was found done by its seal.
+    pub fn sealed(
+        told: Told,
+        execution_root: PathBuf,
+        linked: Option<Arc<str>>,
+        begin: Instant,
+    ) -> Built {
+        let mut plan = Plan::new(&told.workspace, BTreeMap::new());
+        plan.requested = told.requested;
+        let target = |target: &RequestedTarget| TargetOutcome {
+            label: target.label.clone(),
+            configuration: target.configuration.clone(),
+            status: TargetStatus::Built,
+        };
+        let outcome = BuildOutcome {
+            targets: plan.requested.iter().map(target).collect(),
+            tests: told.tests,
+            counts: Counts { up_to_date: told.actions, ..Counts::default() },
+            done: Vec::new(),
+            failures: Vec::new(),
+            interrupted: false,
+        };
+        Built {
+            plan: Arc::new(plan),
+            outcome: Some(outcome),
+            execution_root,
+            linked,
+            analysis_is_fine: true,
+            worst: None,
+            begin,
+        }
+    }
 }
 
 /// Says how the build ended, and makes the command's result of it.

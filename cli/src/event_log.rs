@@ -29,8 +29,11 @@ impl EventLog {
         }
     }
 
-    /// Writes an event about `plan`.
+    /// Writes an event about `plan`. That an action has nothing to do is none.
     pub fn event(&mut self, event: &Event, plan: Option<&Plan>) -> std::io::Result<()> {
+        if matches!(event, Event::ActionFinished { how: How::UpToDate, .. }) {
+            return Ok(());
+        }
         self.line(&to_json(event, plan))
     }
 

@@ -191,10 +191,12 @@ fn parse(
     };
     let words = line(startup, uses).into_iter().chain(["--".to_owned()]).chain(residue);
     let parsed = clap_command()
+        .clone()
         .try_get_matches_from(words)
         .and_then(|matches| RawArguments::from_arg_matches(&matches));
     parsed.map_err(|error| {
-        let is_wrong = |words: Vec<String>| clap_command().try_get_matches_from(words).is_err();
+        let is_wrong =
+            |words: Vec<String>| clap_command().clone().try_get_matches_from(words).is_err();
         let culprit = startup.iter().find(|option| is_wrong(line(&[(*option).clone()], &[])));
         let culprit = culprit
             .or_else(|| uses.iter().find(|option| is_wrong(line(&[], &[(*option).clone()]))));

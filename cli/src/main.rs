@@ -24,6 +24,7 @@ mod per_test;
 mod profile;
 mod progress;
 mod project_sources;
+mod question;
 mod rc_file;
 mod removal;
 mod reporter;

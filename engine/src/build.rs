@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use crate::action::ActionKind;
 use crate::dependency::Dependency;
 use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
@@ -15,9 +16,10 @@ use crate::file_state::FileState;
 use crate::files::{self, FileError};
 use crate::garbage::{self, Collected};
 use crate::label::Label;
-use crate::output_tree::OutputTree;
+use crate::output_tree::{self, OutputTree, Placed};
 use crate::plan::{ActionId, Plan, Program, RequestedTarget};
 use crate::saved_plan::SavedPlans;
+use crate::seal::{Expected, Seals, Told};
 use crate::sources::source_path;
 use crate::state_log::StateLog;
 use crate::store::Store;
@@ -27,6 +29,18 @@ use crate::workspace_status::WorkspaceStatus;
 
 /// A file whose content is different each time the machine has started.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The directory that exec paths of outputs of a workspace are relative to, outside the sandbox.
+pub fn exec_root(output_base: &Path, workspace: &str) -> PathBuf {
+    output_base.join("execroot").join(workspace)
+}
+
+/// Names the start of the machine.
+pub(crate) fn boot_id() -> Arc<str> {
+    // Where a machine has no such file what was checked before counts on.
+    let boot = files::read(Path::new(BOOT_ID)).unwrap_or_default();
+    String::from_utf8_lossy(&boot).trim().into()
+}
 
 /// How often a build is begun again after something that it relied on turned out to be lost.
 const MAX_ATTEMPTS: usize = 4;
@@ -120,6 +134,8 @@ pub struct BuildOutcome {
     pub tests: Vec<TestSummary>,
     /// How many actions got their outputs in which way.
     pub counts: Counts,
+    /// The actions whose outputs are there.
+    pub done: Vec<ActionId>,
     /// What failed, in the order in which it did. Tests that failed are not among them.
     pub failures: Vec<Arc<ActionFailure>>,
     /// Whether the build was cancelled before it was done.
@@ -175,6 +191,7 @@ pub struct Engine {
     options: EngineOptions,
     files: Arc<FileState>,
     plans: SavedPlans,
+    seals: Seals,
     store: Store,
     states: StateLog,
     boot: Arc<str>,
@@ -199,11 +216,10 @@ impl Engine {
         let log = options.output_base.join("log");
         let cache = options.disk_cache.clone();
         let cache = cache.unwrap_or_else(|| options.output_base.join("cache"));
-        // Where a machine has no such file what was checked before counts on.
-        let boot = files::read(Path::new(BOOT_ID)).unwrap_or_default();
-        let boot: Arc<str> = String::from_utf8_lossy(&boot).trim().into();
+        let boot = boot_id();
         Ok(Engine {
             files: Arc::new(FileState::open(&log.join("files"))?),
+            seals: Seals::new(&options.output_base, boot.clone()),
             plans: SavedPlans::new(&options.output_base.join("plans")),
             store: Store::open(&cache, &log.join("blobs"), &boot)?,
             states: StateLog::open(&log.join("actions"))?,
@@ -219,10 +235,9 @@ impl Engine {
         &self.files
     }
 
-    /// The directory that exec paths of outputs are relative to, outside the sandbox:
-    /// `<output base>/execroot/<workspace>`.
+    /// The directory that exec paths of outputs are relative to, outside the sandbox.
     pub fn exec_root(&self, plan: &Plan) -> PathBuf {
-        self.options.output_base.join("execroot").join(&*plan.workspace)
+        exec_root(&self.options.output_base, &plan.workspace)
     }
 
     /// Removes what was not used for longest from the disk cache until it is no larger than
@@ -243,14 +258,64 @@ impl Engine {
         Ok(self.plans.save(request, plan, dependencies)?)
     }
 
-    /// The plan of a request that was made before, if all that it relied on still holds.
-    /// `environment` looks up a variable.
+    /// The plan of a request that was made before and what it relied on, if all of that still
+    /// holds. `environment` looks up a variable.
     pub fn load_plan(
         &self,
         request: &Fingerprint,
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
-    ) -> Option<Plan> {
+    ) -> Option<(Plan, Vec<Dependency>)> {
         self.plans.load(request, &self.files, environment)
+    }
+
+    /// Seals a request whose build had nothing to do, so that the next one finds it so at once
+    /// ([`Seals::intact`]). `dependencies` are what the plan relied on, `listed` says whether the
+    /// targets are told of. Does nothing for a build that did something.
+    pub fn seal(
+        &self,
+        request: &Fingerprint,
+        plan: &Plan,
+        outcome: &BuildOutcome,
+        dependencies: &[Dependency],
+        listed: bool,
+    ) -> Result<(), Diagnostic> {
+        let nothing_done = Counts { up_to_date: outcome.counts.up_to_date, ..Counts::default() };
+        let is_done = outcome.is_built()
+            && !outcome.interrupted
+            && outcome.counts == nothing_done
+            && outcome.tests.iter().all(|test| test.cached);
+        let (true, Some(first)) = (is_done, plan.requested.first()) else { return Ok(()) };
+        let Some(mut expected) = self.files.looked_at() else { return Ok(()) };
+        let exec_root = self.exec_root(plan);
+        for id in &outcome.done {
+            let action = plan.action(*id);
+            if matches!(action.kind, ActionKind::RunfilesTree(_)) {
+                continue;
+            }
+            let Some(state) = self.states.get(action.primary()) else { return Ok(()) };
+            for output in &state.outputs {
+                for (path, placed) in output_tree::placed_paths(&exec_root, output) {
+                    expected.push((path, Expected::Output(placed)));
+                }
+            }
+        }
+        for program in plan.requested.iter().filter_map(|target| target.executable.as_ref()) {
+            let tree = exec_root.join(program.runfiles_tree.exec_path());
+            for (path, _) in program.runfiles.entries(&plan.workspace) {
+                let path = tree.join(path);
+                if let Some((kind, stamp)) = files::stat(&path, false)? {
+                    expected.push((path, Expected::Output(Placed::new(kind, &stamp))));
+                }
+            }
+        }
+        let told = Told {
+            workspace: plan.workspace.clone(),
+            configuration: first.configuration.clone(),
+            actions: outcome.counts.up_to_date,
+            requested: if listed { plan.requested.clone() } else { Vec::new() },
+            tests: outcome.tests.clone(),
+        };
+        Ok(self.seals.save(request, &expected, dependencies, &told)?)
     }
 
     /// Makes what `goals` says of each requested target of `plan`. Failed actions are no error,
@@ -337,6 +402,7 @@ impl Engine {
             targets,
             tests,
             counts: tally.counts,
+            done: plan.ids().filter(|id| executor.is_done(*id)).collect(),
             failures: tally.failures.clone(),
             interrupted,
         })

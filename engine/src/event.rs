@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::{ActionFailure, UndeclaredInput};
 use crate::label::Label;
 use crate::plan::ActionId;
@@ -109,7 +111,7 @@ pub enum How {
 }
 
 /// The outcome of a test target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestSummary {
     /// The target.
     pub label: Label,
@@ -126,7 +128,7 @@ pub struct TestSummary {
 }
 
 /// How a test ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TestStatus {
     /// Exit status 0.
     Passed,

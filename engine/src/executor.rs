@@ -204,6 +204,11 @@ impl<'a> Executor<'a> {
         self.results[action.0 as usize].get()
     }
 
+    /// Whether the outputs of an action are there.
+    pub fn is_done(&self, action: ActionId) -> bool {
+        matches!(self.status(action), Some(ActionStatus::Done(_)))
+    }
+
     /// Whether all of a goal is there; `None`: it was not its turn.
     pub fn goal(&self, goal: &Depset) -> Option<bool> {
         let status = self.inputs[self.graph.of_depset(goal)?.index()].get()?;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, Fingerprint, FingerprintBuilder};
 use crate::files::{self, FileError, FileResult, Kind, Stamp};
 use crate::record_log::{self, RecordLog};
+use crate::seal::Expected;
 
 /// The form of the rows; to be changed when [`Row`] is.
 const FORMAT: &str = "rbz file state 1";
@@ -239,6 +240,29 @@ impl FileState {
             }
             Ok(Arc::new(Listing::new(entries)))
         })
+    }
+
+    /// What this session looked at, and how it was; `None` if something of it may have changed
+    /// since, or could not be looked at.
+    pub(crate) fn looked_at(&self) -> Option<Vec<(PathBuf, Expected)>> {
+        let is_settled = |stamp: &Stamp| stamp.ctime < self.began;
+        let mut expected = Vec::new();
+        for (path, stat) in read_lock(&self.stats).iter() {
+            let stat = *stat.as_ref().ok()?;
+            if matches!(&stat, FileStat::File { stamp, .. } if !is_settled(stamp)) {
+                return None;
+            }
+            expected.push((path.clone(), stat.into()));
+        }
+        for (path, listing) in read_lock(&self.listings).iter() {
+            let Ok(_) = listing else { return None };
+            let (_, stamp) = files::stat(path, true).ok()??;
+            if !is_settled(&stamp) {
+                return None;
+            }
+            expected.push((path.clone(), Expected::Listing(stamp)));
+        }
+        Some(expected)
     }
 
     /// Forgets what was answered about `directory` and everything below it, since it was made anew.

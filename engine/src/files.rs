@@ -3,10 +3,14 @@
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{self, AtFlags, OFlag};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use thiserror::Error;
 
 use crate::digest::{Digest, Hasher};
@@ -71,9 +75,17 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    fn of_stat(stat: &FileStat) -> Stamp {
+        Stamp {
+            // Sizes are not negative.
+            size: stat.st_size as u64,
+            mtime: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+        }
+    }
+
     fn of(metadata: &fs::Metadata) -> Stamp {
-        let nanoseconds =
-            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Stamp {
             size: metadata.len(),
             mtime: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
@@ -81,6 +93,10 @@ impl Stamp {
             inode: metadata.ino(),
         }
     }
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 /// What is at a path.
@@ -120,6 +136,44 @@ pub fn stat(path: &Path, follow: bool) -> FileResult<Option<(Kind, Stamp)>> {
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => at("look at", path, Err(error)),
     }
+}
+
+/// A directory, to look at what is in it; `None` if there is none.
+pub fn open_directory(path: &Path) -> FileResult<Option<OwnedFd>> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    match fcntl::open(path, flags, Mode::empty()) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(error) => at("open", path, Err(error.into())),
+    }
+}
+
+/// As [`stat`] what is called `name` in a directory that is open; an empty name is the directory.
+/// Its path is `in_errors` only.
+pub fn stat_at(
+    directory: &OwnedFd,
+    in_errors: &str,
+    name: &str,
+    follow: bool,
+) -> FileResult<Option<(Kind, Stamp)>> {
+    let mut flags = AtFlags::AT_EMPTY_PATH;
+    if !follow {
+        flags |= AtFlags::AT_SYMLINK_NOFOLLOW;
+    }
+    let stat = match fstatat(directory, name, flags) {
+        Ok(stat) => stat,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        Err(error) => return at("look at", &Path::new(in_errors).join(name), Err(error.into())),
+    };
+    let kind = match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG => {
+            Kind::File { executable: stat.st_mode & 0o100 != 0, links: stat.st_nlink }
+        }
+        SFlag::S_IFDIR => Kind::Directory,
+        SFlag::S_IFLNK => Kind::Symlink,
+        _ => Kind::Other,
+    };
+    Ok(Some((kind, Stamp::of_stat(&stat))))
 }
 
 /// The bytes of a file.

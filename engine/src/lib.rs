@@ -37,6 +37,7 @@ pub mod runfiles;
 pub mod sandbox;
 pub mod saved_plan;
 pub mod scheduler;
+pub mod seal;
 pub mod sources;
 mod spawn_action;
 pub mod state_log;

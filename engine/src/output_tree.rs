@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::files::{self, FileError, FileResult, Kind, Stamp};
+use crate::state_log::OutputState;
 use crate::store::{BLOB_DATE, Store};
 
 /// How a file or directory was left: the same again means that nobody touched it since.
@@ -28,7 +29,7 @@ pub struct Placed {
 }
 
 impl Placed {
-    fn new(kind: Kind, stamp: &Stamp) -> Placed {
+    pub(crate) fn new(kind: Kind, stamp: &Stamp) -> Placed {
         let size = if kind == Kind::Directory { 0 } else { stamp.size };
         Placed { inode: stamp.inode, mtime: stamp.mtime, size }
     }
@@ -283,6 +284,19 @@ fn tree_paths(tree: &TreeValue) -> Vec<&str> {
     let mut paths = tree.directories();
     paths.extend(tree.files().map(|path| &**path));
     paths
+}
+
+/// The paths of an output that was put into the tree below `exec_root`, and how each was left.
+pub(crate) fn placed_paths(exec_root: &Path, output: &OutputState) -> Vec<(PathBuf, Placed)> {
+    let path = exec_root.join(&*output.path);
+    let paths = match &output.value {
+        ArtifactValue::Tree(tree) => tree_paths(tree)
+            .into_iter()
+            .map(|relative| if relative.is_empty() { path.clone() } else { path.join(relative) })
+            .collect(),
+        _ => vec![path],
+    };
+    paths.into_iter().zip(output.placed.iter().copied()).collect()
 }
 
 fn placed_at(path: &Path) -> FileResult<Option<Placed>> {

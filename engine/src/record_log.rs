@@ -1,7 +1,7 @@
 //! A log of records that is only appended to, and survives being cut off anywhere.
 //!
 //! The file starts with a line that names its format. Each record is its length and its CRC-32,
-//! four bytes each, then its bytes, and is written by one call to the system. Reading stops at
+//! four bytes each, then its bytes, and is written whole by one call to the system. Reading stops at
 //! the first record that is torn or damaged; the rest is cut off. A log of another format is
 //! begun anew: what is in a log can always be found out again, for the price of looking.
 
@@ -12,6 +12,9 @@ use crate::files::{self, FileResult};
 
 /// No record is longer: a length beyond it is damage, and not a reason to reserve memory.
 const MAX_RECORD: usize = 1 << 30;
+
+/// How many bytes of records are written by one call, or a little more.
+const CHUNK: usize = 1 << 20;
 
 /// An open log.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl RecordLog {
         self.append_all([record])
     }
 
-    /// Adds records by one call to the system: for many small ones.
+    /// Adds records by few calls to the system: for many small ones.
     pub fn append_all<'a>(
         &mut self,
         records: impl IntoIterator<Item = &'a [u8]>,
@@ -66,8 +69,16 @@ impl RecordLog {
         let mut bytes = Vec::new();
         for record in records {
             write_record(&mut bytes, record);
+            if bytes.len() > CHUNK {
+                self.write(&bytes)?;
+                bytes.clear();
+            }
         }
-        let written = files::write_all(&mut self.file, &self.path, &bytes);
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> FileResult<()> {
+        let written = files::write_all(&mut self.file, &self.path, bytes);
         match &written {
             Ok(()) => self.size += bytes.len() as u64,
             // What was written of it before the disk was full would cut off all that follows.

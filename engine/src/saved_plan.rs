@@ -60,16 +60,16 @@ impl SavedPlans {
         let temporary = path.with_extension("new");
         files::remove_file(&temporary)?;
         files::write_atomically(&path, &temporary, &bytes)?;
-        self.forget_old()
+        forget_old(&self.dir, LIMIT)
     }
 
-    /// The plan of a request, if it was saved and all that it relied on still holds.
+    /// The plan of a request and what it relied on, if it was saved and all of that still holds.
     pub fn load(
         &self,
         request: &Fingerprint,
         files: &FileState,
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
-    ) -> Option<Plan> {
+    ) -> Option<(Plan, Vec<Dependency>)> {
         let bytes = files::read(&self.path(request)).ok()?;
         let (sum, body) = bytes.strip_prefix(FORMAT)?.split_first_chunk::<32>()?;
         if Fingerprint::of(body).0 != *sum {
@@ -81,27 +81,28 @@ impl SavedPlans {
         }
         let mut plan: Plan = SavedDepsets::decode(&saved.plan).ok()?;
         plan.index();
-        Some(plan)
+        Some((plan, saved.dependencies))
     }
 
     fn path(&self, request: &Fingerprint) -> PathBuf {
         self.dir.join(request.to_hex())
     }
+}
 
-    fn forget_old(&self) -> FileResult<()> {
-        let mut plans = Vec::new();
-        for (name, _) in files::read_dir(&self.dir)? {
-            let path = self.dir.join(name);
-            if let Some((_, stamp)) = files::stat(&path, false)? {
-                plans.push((stamp.mtime, path));
-            }
+/// Removes from a directory all but the `limit` files that were written last.
+pub(crate) fn forget_old(dir: &Path, limit: usize) -> FileResult<()> {
+    let mut found = Vec::new();
+    for (name, _) in files::read_dir(dir)? {
+        let path = dir.join(name);
+        if let Some((_, stamp)) = files::stat(&path, false)? {
+            found.push((stamp.mtime, path));
         }
-        plans.sort();
-        for (_, path) in plans.iter().rev().skip(LIMIT) {
-            files::remove_file(path)?;
-        }
-        Ok(())
     }
+    found.sort();
+    for (_, path) in found.iter().rev().skip(limit) {
+        files::remove_file(path)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,7 +120,7 @@ mod tests {
         let request = Fingerprint::of("build //...");
         let relied_on = [Dependency::on_content(&source, &session()).unwrap()];
         plans.save(&request, &Plan::new("ws", BTreeMap::new()), &relied_on).unwrap();
-        let load = || plans.load(&request, &session(), &|_| None).map(|plan| plan.workspace);
+        let load = || plans.load(&request, &session(), &|_| None).map(|(plan, _)| plan.workspace);
         assert_eq!(load(), Some("ws".into()));
         assert!(plans.load(&Fingerprint::of("other"), &session(), &|_| None).is_none());
         std::fs::write(&source, "y").unwrap();

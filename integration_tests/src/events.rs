@@ -20,7 +20,7 @@ pub struct Action {
     pub output: String,
     /// The target it belongs to.
     pub owner: String,
-    /// `ran`, `cache_hit` or `up_to_date`.
+    /// `ran` or `cache_hit`, or `written` if no process was needed.
     pub how: String,
 }
 

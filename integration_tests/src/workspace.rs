@@ -176,18 +176,60 @@ impl Workspace {
 
     /// The bytes of every file below `rbz-bin` whose name ends in `suffix`, by path.
     pub fn outputs(&self, suffix: &str) -> Vec<(String, Vec<u8>)> {
+        let mut paths = self.output_paths();
+        paths.retain(|path| path.ends_with(suffix));
+        assert!(!paths.is_empty(), "there is an output `*{suffix}`");
+        let with_bytes = |path: String| {
+            let bytes = fs::read(self.path("rbz-bin").join(&path)).expect("outputs can be read");
+            (path, bytes)
+        };
+        paths.into_iter().map(with_bytes).collect()
+    }
+
+    /// The path of every file below `rbz-bin`, sorted by directory.
+    fn output_paths(&self) -> Vec<String> {
         let bin = self.path("rbz-bin").canonicalize().expect("`rbz-bin` is there after a build");
-        let mut outputs = Vec::new();
+        let mut paths = Vec::new();
         for entry in WalkDir::new(&bin).follow_links(true).sort_by_file_name() {
             let entry = entry.unwrap_or_else(|error| panic!("{error}"));
             let path = entry.path().strip_prefix(&bin).expect("the walk began there");
-            let path = path.to_string_lossy().into_owned();
-            if entry.file_type().is_file() && path.ends_with(suffix) {
-                outputs.push((path, fs::read(entry.path()).expect("outputs can be read")));
+            if entry.file_type().is_file() {
+                paths.push(path.to_string_lossy().into_owned());
             }
         }
-        assert!(!outputs.is_empty(), "there is an output `*{suffix}`");
-        outputs
+        paths
+    }
+
+    /// Says that another workspace has the same outputs, byte for byte. Runfiles trees are links
+    /// and no outputs.
+    ///
+    /// # Panics
+    ///
+    /// When it has not, or there is no output whose path ends in one of `suffixes`.
+    pub fn assert_same_outputs(&self, other: &Workspace, suffixes: &[&str], what: &str) {
+        let paths = |ws: &Workspace| {
+            let mut paths = ws.output_paths();
+            paths.retain(|path| !path.contains(".runfiles"));
+            paths
+        };
+        let own = paths(self);
+        for suffix in suffixes {
+            assert!(
+                own.iter().any(|path| path.ends_with(suffix)),
+                "there is an output `*{suffix}`"
+            );
+        }
+        assert_eq!(own, paths(other), "{what}: the same outputs");
+        for path in own {
+            // Two at a time: cores are large.
+            let bytes = |ws: &Workspace| {
+                let path = ws.path("rbz-bin").join(&path);
+                fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            };
+            let (a, b) = (bytes(self), bytes(other));
+            let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+            assert!(a == b, "{what}: `{path}` differs in {differing} bytes");
+        }
     }
 
     /// A second workspace with the same files (not the outputs), in another directory, with

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// One attribute of a rule, as `attr.*` declared it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AttrSchema {
-    /// The type of its values.
-    pub kind: AttrKind,
+    /// The type of its values; shared with the attributes of all targets.
+    pub kind: Arc<AttrKind>,
     /// What it is when a target does not give it.
     pub default: AttrDefault,
     /// Whether every target must give it.

@@ -80,7 +80,7 @@ fn attribute<'v>(
             && !matches!(kind, AttrKind::Output | AttrKind::OutputList),
         allow_empty,
         doc: common.doc.into_option().unwrap_or_default().into(),
-        kind,
+        kind: kind.into(),
     };
     let Some(default) = common.default.filter(|value| !value.is_none()) else {
         schema.default = AttrDefault::Value(schema.kind.empty());

@@ -69,7 +69,7 @@ impl<'v> StarlarkValue<'v> for AttributesValue {
             Some(file) => heap.alloc(FileValue(file)),
             None => Value::new_none(),
         };
-        match (self.view, &attribute.kind) {
+        match (self.view, &*attribute.kind) {
             (View::Attr, _) => Some(self.context.attribute_value(attribute, heap)),
             (View::File, AttrKind::Label(label)) if label.single_file => {
                 Some(file(self.context.single_file(name)))
@@ -127,7 +127,7 @@ impl RuleContext {
     fn attribute_value<'v>(&self, attribute: &ResolvedAttribute, heap: Heap<'v>) -> Value<'v> {
         let target = |index: usize| heap.alloc(TargetValue::from_plain(&self.target(index)));
         let targets = || attribute.dependencies.iter().map(|(_, index)| target(*index));
-        match (&attribute.kind, &attribute.value) {
+        match (&*attribute.kind, &attribute.value) {
             // As in Bazel a transition on an attribute makes a list of its one label.
             (AttrKind::Label(_), _) if attribute.transitioned => heap.alloc(AllocList(targets())),
             (AttrKind::Label(_), _) => targets().next().unwrap_or(Value::new_none()),
@@ -151,7 +151,7 @@ impl RuleContext {
             Some(heap.alloc(FileValue(artifact)))
         };
         if let Some(attribute) = self.attribute(name) {
-            return match (&attribute.kind, &attribute.value) {
+            return match (&*attribute.kind, &attribute.value) {
                 (AttrKind::Output, AttrValue::Label(label)) => declare(label.name()),
                 (AttrKind::Output, _) => Some(Value::new_none()),
                 (AttrKind::OutputList, AttrValue::LabelList(labels)) => {

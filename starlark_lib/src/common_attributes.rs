@@ -11,7 +11,7 @@ use crate::rule::{BuildSetting, BuildSettingKind};
 pub fn optional(kind: AttrKind, configurable: bool, doc: &str) -> AttrSchema {
     AttrSchema {
         default: AttrDefault::Value(kind.empty()),
-        kind,
+        kind: kind.into(),
         mandatory: false,
         configurable,
         allow_empty: true,

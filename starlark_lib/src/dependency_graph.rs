@@ -345,7 +345,8 @@ impl Resolver<'_> {
             host_constraints: self.host_constraints,
             configuration,
         };
-        let mut values: IndexMap<Arc<str>, (AttrValue, bool)> = IndexMap::new();
+        let mut values: IndexMap<Arc<str>, (AttrValue, bool)> =
+            IndexMap::with_capacity(schema.attrs.len());
         let mut computed = Vec::new();
         for (name, attribute) in &schema.attrs {
             let given = match rule.attrs.get(name) {
@@ -380,7 +381,7 @@ impl Resolver<'_> {
             values.insert(name, (value, true));
         }
         let mut wanted = Vec::new();
-        let mut attributes = IndexMap::new();
+        let mut attributes = IndexMap::with_capacity(values.len());
         for (name, (value, is_default)) in values {
             let schema = &schema.attrs[&name];
             let mut resolved = ResolvedAttribute {
@@ -388,6 +389,7 @@ impl Resolver<'_> {
                 value,
                 dependencies: Vec::new(),
                 transitioned: false,
+                is_default: is_default && matches!(schema.default, AttrDefault::Value(_)),
             };
             if let Some(label_attr) = label_attr(schema) {
                 resolved.transitioned = matches!(label_attr.cfg, Cfg::Transition(_));
@@ -433,7 +435,7 @@ fn located(mut error: Box<Diagnostic>, target: &Target) -> Box<Diagnostic> {
 }
 
 fn label_attr(schema: &AttrSchema) -> Option<&LabelAttr> {
-    match &schema.kind {
+    match &*schema.kind {
         AttrKind::Label(attr)
         | AttrKind::LabelList(attr)
         | AttrKind::LabelKeyedStringDict(attr)

@@ -287,7 +287,7 @@ fn outputs(
 ) -> anyhow::Result<Vec<(String, String)>> {
     let mut outputs = Vec::new();
     for (key, attr) in &schema.attrs {
-        if !matches!(attr.kind, AttrKind::Output | AttrKind::OutputList) {
+        if !matches!(*attr.kind, AttrKind::Output | AttrKind::OutputList) {
             continue;
         }
         match attrs.get(key) {

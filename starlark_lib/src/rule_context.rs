@@ -21,13 +21,15 @@ use crate::rule::RuleSchema;
 #[derive(Clone, Debug)]
 pub struct ResolvedAttribute {
     /// Its type.
-    pub kind: AttrKind,
+    pub kind: Arc<AttrKind>,
     /// Its value.
     pub value: AttrValue,
     /// For labels: the labels in order, each with its index among the target's dependencies.
     pub dependencies: Vec<(Label, usize)>,
     /// Whether a `transition` configures its dependencies.
     pub transitioned: bool,
+    /// Whether it has the value that the rule gives it, which is no function's.
+    pub is_default: bool,
 }
 
 /// The attributes of a target by name, in the order of the rule.

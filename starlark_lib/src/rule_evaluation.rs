@@ -164,7 +164,7 @@ fn take(
 fn predeclared_outputs(context: &RuleContext) -> Result<Vec<Artifact>, Box<Diagnostic>> {
     let mut names = Vec::new();
     for attribute in context.attributes.values() {
-        match (&attribute.kind, &attribute.value) {
+        match (&*attribute.kind, &attribute.value) {
             (AttrKind::Output, AttrValue::Label(label)) => names.push(label.name().to_owned()),
             (AttrKind::OutputList, AttrValue::LabelList(labels)) => {
                 names.extend(labels.iter().map(|label| label.name().to_owned()));

@@ -55,7 +55,7 @@ impl RuleContext {
             for (label, index) in &attribute.dependencies {
                 locations.add(label, &self.dependencies[*index]);
             }
-            let outputs = match (&attribute.kind, &attribute.value) {
+            let outputs = match (&*attribute.kind, &attribute.value) {
                 (AttrKind::Output, AttrValue::Label(label)) => std::slice::from_ref(label),
                 (AttrKind::OutputList, AttrValue::LabelList(labels)) => labels,
                 _ => continue,

@@ -212,7 +212,8 @@ impl TargetKey {
         }
         if let ResolvedKind::Rule { schema, attributes } = &resolved.kind {
             content.part(&schema.fingerprint);
-            for (name, attribute) in attributes.iter() {
+            // What is as the rule has it is in the fingerprint of the rule.
+            for (name, attribute) in attributes.iter().filter(|(_, it)| !it.is_default) {
                 content.str(name).part(&attribute.value.to_plain().fingerprint());
             }
         }

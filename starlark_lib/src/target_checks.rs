@@ -248,7 +248,7 @@ pub fn check_dependencies(
     dependencies: &[std::sync::Arc<ConfiguredTarget>],
 ) -> Result<(), Box<Diagnostic>> {
     for (edge, dependency) in node.edges.iter().zip(dependencies) {
-        let kind = schema.attrs.get(&edge.attribute).map(|attribute| &attribute.kind);
+        let kind = schema.attrs.get(&edge.attribute).map(|attribute| &*attribute.kind);
         let attr = match kind {
             Some(
                 AttrKind::Label(attr)

@@ -1,33 +1,37 @@
 //! `rbz build`, and what `test` and `run` share with it: from a request to built targets.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
-use rbz_engine::build::{Engine, EngineOptions, Goals, TestCaching};
+use rbz_engine::build::{Engine, EngineOptions, Goals, TestCaching, exec_root};
+use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
+use rbz_engine::event::{Event, EventSink};
 use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
 use rbz_engine::plan::Plan;
 use rbz_engine::sandbox::Sandboxed;
+use rbz_engine::seal::Seals;
 use rbz_engine::strategy::Strategy;
 use rbz_engine::test_plan::add_test_runs;
 use rbz_starlark::loader_options::LoaderOptions;
 use rbz_starlark::session::{
-    AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TagFilter, TestFilters,
+    Analysis, AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TagFilter,
+    TestFilters,
 };
 
 use crate::built::{Built, finish, only_program};
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::test::test_options;
-use crate::commands::version::release;
 use crate::console::{Console, Severity};
 use crate::convenience_symlinks;
 use crate::directories::Directories;
 use crate::environment::Environment;
 use crate::name_filter::NameFilter;
 use crate::progress::count;
+use crate::question::Question;
 use crate::reporter::{Records, ReportOptions, Reporter};
 use crate::request::BuildRequest;
 use crate::result_lines;
@@ -57,6 +61,15 @@ pub struct Workspace<'a> {
     pub environment: &'a Environment,
     /// What the user wants no more.
     pub interrupts: &'a Interrupts,
+}
+
+/// What analysis came to.
+struct Planned {
+    plan: Plan,
+    /// What the plan relied on.
+    dependencies: Vec<Dependency>,
+    /// What was wrong; it was shown.
+    errors: Vec<Diagnostic>,
 }
 
 impl Workspace<'_> {
@@ -175,8 +188,17 @@ impl Workspace<'_> {
         reporter: &Reporter,
     ) -> Result<Built, CommandError> {
         let begin = Instant::now();
+        let analysis = self.analysis_request(purpose, request);
+        let session = self.session_options(request)?;
+        let question = Question::new(purpose, request, analysis, session);
+        if request.execute
+            && let Some(built) = self.sealed(&question, begin, reporter)
+        {
+            return Ok(built);
+        }
         let engine = self.open_engine(request)?;
-        let (mut plan, errors) = self.plan(purpose, request, &engine, reporter)?;
+        let planned = self.plan(&question, &engine, reporter)?;
+        let Planned { mut plan, dependencies, errors } = planned;
         let worst = errors.first().map(|error| error.class);
         let mut built = Built {
             execution_root: engine.exec_root(&plan),
@@ -200,7 +222,10 @@ impl Workspace<'_> {
         if !goes_on || !request.execute || plan.requested.is_empty() || !is_wanted {
             return Ok(built);
         }
-        built.linked = self.make_symlinks(plan, &built.execution_root, reporter);
+        if let Some(first) = plan.requested.first() {
+            built.linked =
+                self.make_symlinks(&first.configuration, &built.execution_root, reporter);
+        }
         reporter.plan(plan, built.execution_root.clone());
         let goals = Goals {
             default_files: request.output_groups.default || purpose != Purpose::Build,
@@ -211,7 +236,15 @@ impl Workspace<'_> {
         let outcome = self
             .interrupts
             .while_executing(sink.clone(), |cancel| engine.build(plan, &goals, &sink, cancel));
-        built.outcome = Some(outcome?);
+        let outcome = outcome?;
+        let mut dependencies = dependencies;
+        dependencies.extend(self.inherited(purpose, plan));
+        let listed = plan.requested.len() <= request.show_result || purpose == Purpose::Run;
+        if let Err(error) = engine.seal(&question.seal, plan, &outcome, &dependencies, listed) {
+            // The next build takes a little longer.
+            reporter.sink().note(Severity::Warning, &error.message);
+        }
+        built.outcome = Some(outcome);
         if let Some(limit) = request.disk_cache_limit
             && let Err(error) = engine.collect_garbage(limit)
         {
@@ -222,26 +255,50 @@ impl Workspace<'_> {
         Ok(built)
     }
 
+    /// The build, if it was sealed and there is still nothing to do.
+    fn sealed(&self, question: &Question, begin: Instant, reporter: &Reporter) -> Option<Built> {
+        let variables = &self.environment.variables;
+        let seals = Seals::open(&self.directories.output_base);
+        let told = seals.intact(&question.seal, &|name| variables.get(name).cloned())?;
+        let execution_root = exec_root(&self.directories.output_base, &told.workspace);
+        let linked = self.make_symlinks(&told.configuration, &execution_root, reporter);
+        let built = Built::sealed(told, execution_root, linked, begin);
+        reporter.plan(&built.plan, built.execution_root.clone());
+        for test in built.outcome.iter().flat_map(|outcome| &outcome.tests) {
+            reporter.sink().event(Event::TestFinished(test.clone()));
+        }
+        Some(built)
+    }
+
+    /// The variables that tests take over from the environment, as what the build depends on.
+    fn inherited(&self, purpose: Purpose, plan: &Plan) -> BTreeSet<Dependency> {
+        let programs = plan.requested.iter().filter_map(|target| target.executable.as_ref());
+        let names = programs.filter(|_| purpose == Purpose::Test).flat_map(|p| &p.inherited_env);
+        names
+            .map(|name| Dependency::Environment {
+                name: name.to_string(),
+                value: self.environment.variables.get(&**name).cloned(),
+            })
+            .collect()
+    }
+
     /// The plan of the request: the one of last time if nothing has changed, else a new one.
     /// Errors were shown.
     fn plan(
         &self,
-        purpose: Purpose,
-        request: &BuildRequest,
+        question: &Question,
         engine: &Engine,
         reporter: &Reporter,
-    ) -> Result<(Plan, Vec<Diagnostic>), CommandError> {
-        let analysis_request = self.analysis_request(purpose, request);
-        let session_options = self.session_options(request)?;
-        let fingerprint = fingerprint(&analysis_request, &session_options);
+    ) -> Result<Planned, CommandError> {
         let variables = &self.environment.variables;
-        if let Some(plan) = engine.load_plan(&fingerprint, &|name| variables.get(name).cloned()) {
-            return Ok((plan, vec![]));
+        let known = engine.load_plan(&question.plan, &|name| variables.get(name).cloned());
+        if let Some((plan, dependencies)) = known {
+            return Ok(Planned { plan, dependencies, errors: Vec::new() });
         }
         let sink = reporter.sink();
         let events = Arc::new(sink.clone());
-        let session = Session::open(session_options, engine.file_state().clone(), events)?;
-        let analysis = session.analyze(&analysis_request);
+        let session = Session::open(question.session.clone(), engine.file_state().clone(), events)?;
+        let analysis = session.analyze(&question.analysis);
         for error in &analysis.errors {
             sink.note(Severity::Error, &error.to_string());
         }
@@ -256,9 +313,10 @@ impl Workspace<'_> {
                     count(analysis.targets, "target")
                 ),
             );
-            engine.save_plan(&fingerprint, &analysis.plan, &analysis.dependencies)?;
+            engine.save_plan(&question.plan, &analysis.plan, &analysis.dependencies)?;
         }
-        Ok((analysis.plan, analysis.errors))
+        let Analysis { plan, errors, dependencies, .. } = analysis;
+        Ok(Planned { plan, dependencies, errors })
     }
 
     fn analysis_request(&self, purpose: Purpose, request: &BuildRequest) -> AnalysisRequest {
@@ -297,15 +355,14 @@ impl Workspace<'_> {
     /// Makes the symlinks show the outputs of a configuration, and yields it if they do.
     fn make_symlinks(
         &self,
-        plan: &Plan,
+        configuration: &Arc<str>,
         execution_root: &Path,
         reporter: &Reporter,
     ) -> Option<Arc<str>> {
-        let first = plan.requested.first()?;
-        let made = convenience_symlinks::make(self.root, execution_root, &first.configuration);
+        let made = convenience_symlinks::make(self.root, execution_root, configuration);
         // A workspace that cannot be written to can be built none the less.
         match made {
-            Ok(blocked) if blocked.is_empty() => return Some(first.configuration.clone()),
+            Ok(blocked) if blocked.is_empty() => return Some(configuration.clone()),
             Ok(blocked) => {
                 for name in blocked {
                     let text = format!("`{name}` is not of rbz, and so does not show the outputs");
@@ -323,40 +380,6 @@ impl Workspace<'_> {
 
 fn tag_filter(filter: &NameFilter) -> TagFilter {
     TagFilter { with: filter.required.clone(), without: filter.excluded.clone() }
-}
-
-/// Names a request and everything else that a plan depends on, except files and environment.
-fn fingerprint(request: &AnalysisRequest, session: &SessionOptions) -> Fingerprint {
-    let mut builder = FingerprintBuilder::new("request");
-    builder.str(&release());
-    // The plan's form may differ between builds of one version.
-    let program = std::env::current_exe().and_then(|program| program.metadata());
-    if let Ok(metadata) = program {
-        let modified = metadata.modified().ok();
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        builder.u64(metadata.len());
-        // Nanoseconds fit in 64 bits until the year 2554.
-        builder.u64(modified.map_or(0, |time| time.as_nanos() as u64));
-    }
-    // Both are plain data, and their debug form names every field.
-    builder.str(&format!("{request:?}"));
-    let SessionOptions { loader, host_constraints, shell } = session;
-    builder.str(&format!("{host_constraints:?} {shell:?}"));
-    let LoaderOptions {
-        workspace_root,
-        output_base,
-        shipped,
-        prelude,
-        default_repositories,
-        overrides,
-        // What of the environment was looked at is among the plan's dependencies.
-        environment: _,
-    } = loader;
-    builder.str(&format!(
-        "{workspace_root:?} {output_base:?} {shipped:?} {prelude:?} {default_repositories:?} \
-         {overrides:?}"
-    ));
-    builder.finish()
 }
 
 /// A number that differs from call to call.

@@ -22,6 +22,6 @@ pub fn script(residue: &[String]) -> Result<String, CommandError> {
         return Err(CommandError::command_line(message).hint_nearest(nearest(name, names)));
     };
     let mut script = Vec::new();
-    generate(*shell, &mut clap_command(), "rbz", &mut script);
+    generate(*shell, &mut clap_command().clone(), "rbz", &mut script);
     Ok(String::from_utf8_lossy(&script).into_owned())
 }

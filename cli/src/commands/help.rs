@@ -35,7 +35,7 @@ pub fn text(topics: &[String]) -> Result<String, CommandError> {
     match topic.as_str() {
         "flags" => Ok(all_flags()),
         "startup_options" => {
-            Ok(format!("Options before the command:\n\n{}", flags(&clap_command())))
+            Ok(format!("Options before the command:\n\n{}", flags(clap_command())))
         }
         "target-syntax" => Ok(TARGET_SYNTAX.to_owned()),
         name => match clap_command().find_subcommand(name) {

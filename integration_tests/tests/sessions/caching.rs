@@ -48,6 +48,67 @@ fn a_second_test_run_starts_no_process() {
 }
 
 #[test]
+fn a_build_that_had_nothing_to_do_is_found_done_without_its_plan() {
+    let ws = build_file(
+        r#"
+genrule(name = "g", srcs = glob(["d/*.txt"]), outs = ["o.txt"], cmd = "cat $(SRCS) > $@")
+sh_binary(name = "p", srcs = ["p.sh"], data = [":g"])
+sh_test(name = "t", srcs = ["t.sh"], data = [":g"], env_inherit = ["GREETING"])
+"#,
+    )
+    .file("d/a.txt", "a\n")
+    .file("p.sh", "#!/bin/bash\ncat o.txt\n")
+    .file("t.sh", "#!/bin/bash\n[[ $GREETING != bad && -e o.txt ]]\n")
+    .build();
+    let settled = || {
+        for _ in 0..2 {
+            ws.rbz("test //... --test_output=all").env("GREETING", "x").run();
+            ws.rbz("run //:p").run();
+        }
+        let outcome = ws.rbz("test //...").env("GREETING", "x").run();
+        outcome.stdout_has("//:t").stdout_has("(cached) PASSED");
+        outcome.stderr_has("up to date");
+        let log = ws.rbz("info output_base").run().stdout().trim().to_owned() + "/plans";
+        for command in ["test //... --test_output=all", "run //:p"] {
+            let outcome = ws.rbz(command).env("GREETING", "x").traced().run();
+            assert_eq!(
+                outcome.trace().opened_below(Path::new(&log)),
+                Vec::<String>::new(),
+                "{command}"
+            );
+            assert_nothing_done(&outcome);
+        }
+    };
+    settled();
+    // Each change is seen, whatever it is.
+    let run = |expected: &str| assert_eq!(ws.rbz("run //:p").run().stdout(), expected);
+    ws.write("d/a.txt", "b\n");
+    run("b\n");
+    settled();
+    ws.write("d/c.txt", "c\n");
+    run("b\nc\n");
+    settled();
+    ws.remove("d/c.txt");
+    run("b\n");
+    settled();
+    ws.edit("p.sh", "cat", "cat -n");
+    run("     1\tb\n");
+    settled();
+    std::fs::remove_file(ws.path("rbz-bin/o.txt")).expect("it is there");
+    run("     1\tb\n");
+    settled();
+    std::fs::remove_file(ws.path("rbz-bin/p.runfiles/test/o.txt")).expect("it is there");
+    run("     1\tb\n");
+    settled();
+    ws.rbz("test //:t").env("GREETING", "bad").exit_code(3).run();
+    ws.rbz("test //...").env("GREETING", "bad").exit_code(3).run();
+    ws.rbz("build //... -c opt").run();
+    ws.edit("BUILD", "cat $(SRCS)", "tac $(SRCS)");
+    ws.write("d/d.txt", "d\n");
+    run("     1\tb\n     2\td\n");
+}
+
+#[test]
 fn a_changed_file_rebuilds_exactly_what_depends_on_it() {
     let ws = tower().own_cache().build();
     ws.rbz("build //...").run();

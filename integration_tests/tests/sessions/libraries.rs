@@ -73,6 +73,12 @@ fn they_build_and_their_tests_pass_and_then_nothing_is_left_to_do() {
     assert!(fetched.ran().is_empty(), "everything is in the disk cache: {fetched}");
 
     programs_agree_with_those_of_the_system(&ws);
+
+    // Elsewhere, from nothing, and with a process for each file: the same bytes.
+    let kinds = [".fasl", "sums/sums~/sums.core", "sums/sums~/sums.o", "sums/sums"];
+    let other = ws.clone_to("a clone/größer", true);
+    other.rbz("build //... --strategy=sandboxed --shuffle").run();
+    ws.assert_same_outputs(&other, &kinds, "elsewhere");
 }
 
 fn programs_agree_with_those_of_the_system(ws: &Workspace) {

@@ -57,6 +57,28 @@ fn a_program_that_allows_it_saves_itself_again() {
 }
 
 #[test]
+fn what_is_remembered_of_code_when_an_image_is_saved_is_what_is_in_the_code() {
+    let ws = build_file(
+        "lisp_binary(name = \"p\", srcs = [\"p.lisp\"], helper_script = \"helper.lisp\")\n",
+    )
+    .file("p.lisp", "(defun main () (print (mapcar #'1+ (list 1 2))))\n")
+    .file(
+        "helper.lisp",
+        r#"(defun save-and-exit (path &key toplevel executable &allow-other-keys)
+  (assert (plusp (hash-table-count rbz.relative-operands::*ranges*)))
+  (let ((remembered (multiple-value-list (sb-vm::collect-immobile-code-relocs)))
+        (found (multiple-value-list (sb-vm::collect-immobile-code-relocs))))
+    (assert (zerop (hash-table-count rbz.relative-operands::*ranges*)))
+    (assert (> (length (second found)) 10000))
+    (assert (equalp remembered found)))
+  (sb-ext:save-lisp-and-die path :toplevel toplevel :executable executable))
+"#,
+    )
+    .build();
+    assert_eq!(ws.rbz("run //:p").run().stdout(), "\n(2 3) ");
+}
+
+#[test]
 fn methods_of_users_join_the_actions_that_their_image_runs() {
     let ws = build_file(
         r#"

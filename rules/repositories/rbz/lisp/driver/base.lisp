@@ -13,6 +13,13 @@
 (when (fboundp 'sb-impl::finalizer-thread-start)
   (sb-int:encapsulate 'sb-impl::finalizer-thread-start :rbz (constantly nil)))
 
+;; That one function calls another directly is for later: it means reading all machine code.
+(when (fboundp 'sb-vm::statically-link-core)
+  (sb-int:encapsulate 'sb-vm::statically-link-core 'rbz
+                      (lambda (function &rest arguments)
+                        (declare (ignore function arguments))
+                        (sb-int:unencapsulate 'sb-vm::statically-link-core 'rbz))))
+
 ;; As late as can be, after the last collection.
 (sb-int:encapsulate 'sb-impl::stream-deinit 'rbz
                     (lambda (function &rest arguments)

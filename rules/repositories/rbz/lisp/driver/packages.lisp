@@ -143,9 +143,14 @@
   (:export "TOPLEVEL" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
            "*WORKSPACE-STATUS*"))
 
+(defpackage "RBZ.RELATIVE-OPERANDS"
+  (:documentation "Saving an image without reading all of its machine code again.")
+  (:use "COMMON-LISP")
+  (:export "SAVE-BY-MEMORY"))
+
 (defpackage "RBZ.SAVING"
   (:documentation "Making an image ready to be saved, and saving it.")
-  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.PROGRAM")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.PROGRAM" "RBZ.RELATIVE-OPERANDS")
   (:export "RESTORE-DEFAULTS" "PRECOMPILE-GENERICS" "REMOVE-DEBUG-INFORMATION" "SAVE-CORE"
            "PREPARE-TO-SAVE"
            "SAVE-DRIVER"))

@@ -63,12 +63,14 @@ functions. Functions of the same code become one."
 command line sees to that), no thread but this one runs, and what counts time or allocation is set back
 at the last moment, after the last collection. An IMAGE can run actions too."
   (if image (start-without-finalizers) (at-last-moment 'forget-finalizers))
+  (save-by-memory :keep image)
   (at-last-moment 'reset-counters))
 
 (defun save-driver (path &key toplevel)
   "Save the image at the native PATH as one that stays without the thread that runs finalizers, and
 end."
   (start-without-finalizers)
+  (save-by-memory :keep t)
   (at-last-moment 'reset-counters)
   (sb-ext:save-lisp-and-die (native-path path) :toplevel toplevel))
 
