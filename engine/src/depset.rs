@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::artifact::Artifact;
 use crate::digest::{Fingerprint, FingerprintBuilder};
-use crate::value::Value;
+use crate::value::{Value, deepest};
 
 /// The order in which a depset yields its elements. Bazel's names and meanings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ struct Node {
     order: Order,
     direct: Box<[Value]>,
     transitive: Box<[Depset]>,
+    /// The type of the first element.
+    element_type: Option<&'static str>,
+    depth: u32,
 }
 
 /// Two depsets of different orders were put into one.
@@ -103,7 +106,15 @@ impl Depset {
         for part in &transitive {
             builder.part(&part.fingerprint());
         }
-        Depset(Arc::new(Node { fingerprint: builder.finish(), order, direct, transitive }))
+        let first = direct.first().map(Value::type_name);
+        let element_type = first.or_else(|| transitive.first().and_then(Depset::element_type));
+        let own = match deepest(direct.iter()) {
+            0 => 0,
+            depth => depth + 1,
+        };
+        let depth = transitive.iter().map(Depset::depth).fold(own, u32::max);
+        let fingerprint = builder.finish();
+        Depset(Arc::new(Node { fingerprint, order, direct, transitive, element_type, depth }))
     }
 
     /// The empty depset.
@@ -115,6 +126,11 @@ impl Depset {
     pub fn of_files(files: impl IntoIterator<Item = Artifact>) -> Depset {
         let direct = files.into_iter().map(Value::File).collect();
         Self::from_parts(Order::Default, direct, Box::default())
+    }
+
+    /// A depset of these elements alone.
+    pub fn of_values(values: Vec<Value>) -> Depset {
+        Self::from_parts(Order::Default, values.into(), Box::default())
     }
 
     /// The union of `parts`, in default order.
@@ -139,6 +155,17 @@ impl Depset {
     /// The elements of this node itself.
     pub fn direct(&self) -> &[Value] {
         &self.0.direct
+    }
+
+    /// The name of the type of its first element; `None` if it is empty.
+    pub fn element_type(&self) -> Option<&'static str> {
+        self.0.element_type
+    }
+
+    /// How deep its elements hold others, see [`Value::depth`]. Parts add nothing: a chain of them
+    /// is as good as one depset.
+    pub fn depth(&self) -> u32 {
+        self.0.depth
     }
 
     /// The depsets inside this one.

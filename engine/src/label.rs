@@ -59,6 +59,14 @@ impl PackageId {
         PackageId { repo, path: path.into() }
     }
 
+    /// Whether the package is at or below the directory of another, of the same repository.
+    pub fn is_below(&self, directory: &PackageId) -> bool {
+        let below = || self.path.strip_prefix(&*directory.path);
+        self.repo == directory.repo
+            && (directory.path.is_empty()
+                || below().is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+
     /// The directory of the package relative to the execution root: `pkg`, or `external/repo/pkg`.
     pub fn exec_dir(&self) -> String {
         if self.repo.is_main() {

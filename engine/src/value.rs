@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::artifact::Artifact;
 use crate::depset::Depset;
@@ -38,7 +38,7 @@ pub enum Value {
     /// A `struct(...)`, its fields in alphabetical order.
     Struct(Arc<[(Arc<str>, Value)]>),
     /// An instance of a provider.
-    Provider(Arc<ProviderInstance>),
+    Provider(#[serde(with = "shared_provider")] Arc<ProviderInstance>),
     /// A provider itself, such as a key of `target[...]`.
     ProviderType(ProviderId),
     /// A file, tree or link.
@@ -78,15 +78,39 @@ impl fmt::Display for ProviderId {
 }
 
 /// An instance of a provider: its fields in alphabetical order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// Instances hold others, and many hold the same: so each is fingerprinted once, and is written
+/// once beside whatever mentions it, as depsets are.
+#[derive(Clone, Debug)]
 pub struct ProviderInstance {
     /// Which provider.
     pub id: ProviderId,
     /// Its fields, sorted by name.
     pub fields: Vec<(Arc<str>, Value)>,
+    fingerprint: Fingerprint,
+    depth: u32,
 }
 
 impl ProviderInstance {
+    /// The instance with these fields, which are sorted by name.
+    pub fn new(id: ProviderId, fields: Vec<(Arc<str>, Value)>) -> Self {
+        let mut builder = FingerprintBuilder::new("provider");
+        id.add_to(&mut builder);
+        add_fields(&fields, &mut builder);
+        let depth = 1 + deepest(fields.iter().map(|(_, value)| value));
+        ProviderInstance { id, fields, fingerprint: builder.finish(), depth }
+    }
+
+    /// The structural identity of the instance and all that it holds.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// How many values lie within one another, see [`Value::depth`].
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
     /// The field called `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.fields.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)
@@ -108,6 +132,7 @@ pub struct TargetValue {
     /// Its label.
     pub label: Label,
     /// Its providers, sorted by id.
+    #[serde(with = "shared_providers")]
     pub providers: Vec<Arc<ProviderInstance>>,
 }
 
@@ -197,8 +222,7 @@ impl Value {
                 add_fields(fields, to);
             }
             Value::Provider(instance) => {
-                to.u64(10);
-                instance.add_to(to);
+                to.u64(10).part(&instance.fingerprint);
             }
             Value::ProviderType(id) => {
                 to.u64(11);
@@ -222,11 +246,33 @@ impl Value {
             Value::Target(target) => {
                 to.u64(17).str(&target.label.to_string()).u64(target.providers.len() as u64);
                 for provider in &target.providers {
-                    provider.add_to(to);
+                    to.part(&provider.fingerprint);
                 }
             }
         }
     }
+
+    /// How many values lie within one another here: 0 for one that holds no other.
+    pub fn depth(&self) -> u32 {
+        match self {
+            Value::List(items) | Value::Tuple(items) => 1 + deepest(items.iter()),
+            Value::Dict(entries) => {
+                1 + deepest(entries.iter().flat_map(|(key, value)| [key, value]))
+            }
+            Value::Struct(fields) => 1 + deepest(fields.iter().map(|(_, value)| value)),
+            Value::Provider(instance) => instance.depth,
+            Value::Depset(depset) => depset.depth(),
+            Value::Target(target) => {
+                1 + target.providers.iter().map(|provider| provider.depth).max().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The depth of the deepest of `values`.
+pub(crate) fn deepest<'a>(values: impl Iterator<Item = &'a Value>) -> u32 {
+    values.map(Value::depth).max().unwrap_or(0)
 }
 
 impl PartialEq for Value {
@@ -261,11 +307,63 @@ impl ProviderId {
     }
 }
 
-impl ProviderInstance {
-    /// Adds this instance's structure to a fingerprint under construction.
-    pub fn add_to(&self, to: &mut FingerprintBuilder) {
-        self.id.add_to(to);
-        add_fields(&self.fields, to);
+impl Serialize for ProviderInstance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.id, &self.fields).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProviderInstance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (id, fields) = Deserialize::deserialize(deserializer)?;
+        Ok(ProviderInstance::new(id, fields))
+    }
+}
+
+/// An instance inside of a value: written once as the element of a depset, whoever mentions it.
+mod shared_provider {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(
+        instance: &Arc<ProviderInstance>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let id = Value::ProviderType(instance.id.clone());
+        let fields = Value::Struct(instance.fields.as_slice().into());
+        Depset::of_values(vec![id, fields]).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<ProviderInstance>, D::Error> {
+        match Depset::deserialize(deserializer)?.direct() {
+            [Value::ProviderType(id), Value::Struct(fields)] => {
+                Ok(Arc::new(ProviderInstance::new(id.clone(), fields.to_vec())))
+            }
+            _ => Err(serde::de::Error::custom("what was saved is no instance of a provider")),
+        }
+    }
+}
+
+/// Several of them.
+mod shared_providers {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Shared(#[serde(with = "shared_provider")] Arc<ProviderInstance>);
+
+    pub fn serialize<S: Serializer>(
+        instances: &[Arc<ProviderInstance>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(instances.iter().map(|instance| Shared(instance.clone())))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Arc<ProviderInstance>>, D::Error> {
+        let instances: Vec<Shared> = Deserialize::deserialize(deserializer)?;
+        Ok(instances.into_iter().map(|Shared(instance)| instance).collect())
     }
 }
 

@@ -74,11 +74,11 @@ pub fn file_set(name: &str, value: Value) -> Result<Depset, Diagnostic> {
 }
 
 fn check_files(name: &str, depset: &Depset) -> Result<(), Diagnostic> {
-    match depset.direct().iter().find(|item| !matches!(item, Plain::File(_))) {
-        None => Ok(()),
-        Some(item) => Err(Diagnostic::user(format!(
+    match depset.element_type() {
+        None | Some("File") => Ok(()),
+        Some(other) => Err(Diagnostic::user(format!(
             "`{name}` must be a depset of files, but holds {}",
-            with_article(item.type_name())
+            with_article(other)
         ))),
     }
 }

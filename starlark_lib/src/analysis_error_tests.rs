@@ -91,7 +91,7 @@ fn mistakes_in_an_implementation() {
     "#
     );
     insta::assert_snapshot!(error("return [DefaultInfo(files = [])]"), @r"
-    a/r.bzl:7:13: the field `files` of `DefaultInfo` must be a depset, not a list
+    a/r.bzl:7:13: the field `files` of `DefaultInfo` must be a depset of files, not a list
             return [DefaultInfo(files = [])]
                     ^
       a/BUILD:2:1: in the target `//a:x` (a `r`)

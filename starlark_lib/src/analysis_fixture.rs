@@ -190,8 +190,8 @@ fn item(item: &ArgItem) -> String {
 pub fn rule(body: &str, attrs: &str, target: &str) -> Fixture {
     let body = body.trim_end().replace('\n', "\n    ");
     let bzl = format!(
-        "P = provider(fields = [\"a\", \"b\"])\n\ndef top(x):\n    return \"top:\" + str(x)\n\ndef _impl(ctx):\n    {body}\n\nr = rule(implementation = _impl, attrs = {{{attrs}}})\nrt = rule(implementation = _impl, attrs = {{{attrs}}}, test = True)\nrx = rule(implementation = _impl, attrs = {{{attrs}}}, executable = True)\n"
+        "P = provider(fields = [\"a\", \"b\"])\n\ndef top(x):\n    return \"top:\" + str(x)\n\ndef _impl(ctx):\n    {body}\n\nr = rule(implementation = _impl, attrs = {{{attrs}}})\nr_test = rule(implementation = _impl, attrs = {{{attrs}}}, test = True)\nrx = rule(implementation = _impl, attrs = {{{attrs}}}, executable = True)\n"
     );
-    let build = format!("load(\":r.bzl\", \"r\", \"rt\", \"rx\")\n{target}\n");
+    let build = format!("load(\":r.bzl\", \"r\", \"r_test\", \"rx\")\n{target}\n");
     Fixture::new(&[("a/r.bzl", &bzl), ("a/BUILD", &build), ("a/f.txt", "text")])
 }

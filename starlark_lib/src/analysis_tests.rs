@@ -361,7 +361,7 @@ def _impl(ctx):
         testing.ExecutionInfo({"requires-network": ""}),
     ]
 
-t = rule(implementation = _impl, test = True, attrs = {"data": attr.label_list(allow_files = True)})
+t_test = rule(implementation = _impl, test = True, attrs = {"data": attr.label_list(allow_files = True)})
 
 def _user(ctx):
     out = ctx.actions.declare_file("used")
@@ -373,7 +373,7 @@ user = rule(implementation = _user, attrs = {"_tool": attr.label(executable = Tr
         ),
         (
             "a/BUILD",
-            "load(\":r.bzl\", \"t\", \"user\")\nt(name = \"t\", data = [\"f.txt\"], args = [\"$(location f.txt) 'b c'\", \"$(COMPILATION_MODE)\"], env = {\"A\": \"$(rootpath f.txt)\"}, size = \"small\", flaky = True, shard_count = 3)\nuser(name = \"user\", testonly = True)\n",
+            "load(\":r.bzl\", \"t_test\", \"user\")\nt_test(name = \"t\", data = [\"f.txt\"], args = [\"$(location f.txt) 'b c'\", \"$(COMPILATION_MODE)\"], env = {\"A\": \"$(rootpath f.txt)\"}, size = \"small\", flaky = True, shard_count = 3)\nuser(name = \"user\", testonly = True)\n",
         ),
         ("a/f.txt", ""),
     ]);
@@ -464,7 +464,7 @@ fn suites_stand_for_their_tests() {
     let fixture = rule(
         "ctx.actions.write(ctx.outputs.executable, \"\")",
         "",
-        "rt(name = \"t1\", tags = [\"fast\"])\nrt(name = \"t2\", size = \"large\")\nrt(name = \"t3\", tags = [\"manual\"])\nrx(name = \"x\")\ntest_suite(name = \"all_tests\")\ntest_suite(name = \"fast\", tags = [\"fast\"])\ntest_suite(name = \"nested\", tests = [\":fast\", \":t2\"])\n",
+        "r_test(name = \"t1\", tags = [\"fast\"])\nr_test(name = \"t2\", size = \"large\")\nr_test(name = \"t3\", tags = [\"manual\"])\nrx(name = \"x\")\ntest_suite(name = \"all_tests\")\ntest_suite(name = \"fast\", tags = [\"fast\"])\ntest_suite(name = \"nested\", tests = [\":fast\", \":t2\"])\n",
     );
     let names = |request: &AnalysisRequest| {
         let analysis = fixture.request(request);
@@ -537,6 +537,38 @@ fn what_did_not_change_is_not_evaluated_again() {
     // The providers of `x` are what they were, so `y` is not concerned.
     assert_eq!(count(&defined).0, 1);
     assert_eq!(count(&request(&["//a:all"])).1, first.1);
+}
+
+#[test]
+fn providers_that_hold_providers_are_shared_and_not_too_deep() {
+    let fixture =
+        rule("return [P(a = [d[P] for d in ctx.attr.deps])]", "\"deps\": attr.label_list()", "");
+    // There are 2^60 ways from the last to the first.
+    let mut build = "load(\":r.bzl\", \"r\")\nr(name = \"x0\")\nr(name = \"y0\")\n".to_owned();
+    for number in 1..=60 {
+        let deps = format!("[\":x{0}\", \":y{0}\"]", number - 1);
+        for name in ["x", "y"] {
+            build.push_str(&format!("r(name = \"{name}{number}\", deps = {deps})\n"));
+        }
+    }
+    fixture.write("a/BUILD", &build);
+    assert_eq!(fixture.analyze(&["//a:x60"]).errors, []);
+    let again = fixture.analyze(&["//a:x60"]);
+    assert_eq!((again.errors.len(), again.evaluated), (0, 0));
+    let mut build = "load(\":r.bzl\", \"r\")\nr(name = \"x0\")\n".to_owned();
+    for number in 1..600 {
+        let dep = number - 1;
+        build.push_str(&format!("r(name = \"x{number}\", deps = [\":x{dep}\"])\n"));
+    }
+    fixture.write("a/BUILD", &build);
+    assert_eq!(fixture.analyze(&["//a:x400"]).errors, []);
+    insta::assert_snapshot!(fixture.errors(&["//a:x599"]), @r#"
+    a/r.bzl:7:13: the provider `P` holds others, one within the other, more than 1000 deep
+            return [P(a = [d[P] for d in ctx.attr.deps])]
+                    ^
+      a/BUILD:502:1: in the target `//a:x500` (a `r`)
+    hint: hand on what is in them in a depset: `depset([...], transitive = [...])`
+    "#);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rbz_engine::event::{Event, EventSink};
 use rbz_engine::label::Label;
 
 use crate::compatibility::Incompatibility;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, OptionReads};
 use crate::configured_target::ConfiguredTarget;
 use crate::dependency_graph::{
     DependencyGraph, Node, NodeId, ResolvedKind, ResolvedTarget, Resolver,
@@ -18,7 +18,7 @@ use crate::loader::Loader;
 use crate::mention;
 use crate::native_targets;
 use crate::rule::RuleRef;
-use crate::rule_context::{RuleContext, RuleContextParts, Shell};
+use crate::rule_context::{RuleContext, Shell};
 use crate::rule_evaluation;
 use crate::saved_targets::{SavedTargets, Surroundings, TargetKey};
 use crate::target_checks::{check_declarations, check_dependencies, deprecations};
@@ -323,7 +323,7 @@ impl<'a> Analyzer<'a> {
     ) -> Option<RuleContext> {
         let resolved = node.state.as_ref().ok()?;
         let ResolvedKind::Rule { schema, attributes } = &resolved.kind else { return None };
-        Some(RuleContext::new(RuleContextParts {
+        Some(RuleContext {
             label: node.label.clone(),
             schema: schema.clone(),
             configuration: node.configuration.clone(),
@@ -333,7 +333,9 @@ impl<'a> Analyzer<'a> {
             build_file: resolved.package.build_file.clone(),
             shell: self.shell.clone(),
             host_constraints: self.host_constraints.clone(),
-        }))
+            reads: OptionReads::default(),
+            made: Mutex::default(),
+        })
     }
 }
 

@@ -138,6 +138,15 @@ pub enum AttrValue {
 }
 
 impl AttrValue {
+    /// What stands for it in the name of an output: a string itself, of a label its name.
+    pub fn as_part_of_name(&self) -> Option<&str> {
+        match self {
+            AttrValue::String(text) => Some(text),
+            AttrValue::Label(label) => Some(label.name()),
+            _ => None,
+        }
+    }
+
     /// The same as a plain value: labels are no dependencies there.
     pub fn to_plain(&self) -> Plain {
         let strings = |items: &[Arc<str>]| items.iter().cloned().map(Plain::Str).collect();

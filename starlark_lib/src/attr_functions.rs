@@ -20,6 +20,7 @@ use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_va
 use crate::attr::{AllowFiles, AttrDefault, AttrKind, AttrSchema, AttrValue, Cfg, LabelAttr};
 use crate::attribute_conversion;
 use crate::evaluation::Evaluation;
+use crate::not_there::not_there;
 
 /// What `attr.*` returns.
 #[derive(Clone, ProvidesStaticType, NoSerialize, Allocative)]
@@ -49,15 +50,6 @@ pub struct TransitionName(pub FunctionRef);
 /// What a provider answers when it is asked for its name with `Value::request_value`.
 #[derive(Clone, Debug, ProvidesStaticType)]
 pub struct ProviderName(pub ProviderId);
-
-/// `config.exec()`, `config.target()` and what else is no string but a value of `cfg` answer
-/// with this.
-#[derive(Clone, Debug, ProvidesStaticType)]
-pub struct CfgName(pub Cfg);
-
-/// A default that is known only later and is nothing in every configuration that rbz has.
-#[derive(Clone, Debug, ProvidesStaticType)]
-pub struct UnsetField;
 
 /// The arguments that all of `attr.*` take.
 struct Common<'a, 'v> {
@@ -89,8 +81,6 @@ fn attribute<'v>(
     let evaluation = Evaluation::of(eval)?;
     schema.default = if default.function_name().is_some() {
         AttrDefault::Computed(function_ref(default, "the default of an attribute", eval)?)
-    } else if default.request_value::<UnsetField>().is_some() {
-        AttrDefault::Value(AttrValue::None)
     } else {
         let package = evaluation.calling_package(eval)?;
         let value = attribute_conversion::plain(&schema.kind, default, evaluation, &package)
@@ -208,9 +198,6 @@ fn configuration(value: Option<Value>, required: bool) -> anyhow::Result<Cfg> {
         Some("exec" | "host") => return Ok(Cfg::Exec),
         _ => {}
     }
-    if let Some(CfgName(cfg)) = value.request_value::<CfgName>() {
-        return Ok(cfg);
-    }
     match value.request_value::<TransitionName>() {
         Some(TransitionName(name)) => Ok(Cfg::Transition(name)),
         None => user_error(format!(
@@ -264,7 +251,9 @@ fn label_attr(arguments: LabelArguments) -> anyhow::Result<LabelAttr> {
     if let Some(aspects) = arguments.aspects
         && aspects.to_bool()
     {
-        return user_error("aspects are not supported".to_owned());
+        return Err(not_there("`aspects` of an attribute")
+            .hint("let the rules hand on what you need in a provider, and collect it from `deps`")
+            .into());
     }
     let files = allowed_files(arguments.allow_files, "allow_files")?;
     let single = allowed_files(arguments.allow_single_file, "allow_single_file")?;
@@ -510,6 +499,12 @@ pub fn attr_members(builder: &mut GlobalsBuilder) {
     }
 }
 
+fn is_identifier(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// The attributes of a dict, in its order.
 pub fn attribute_dict(value: Value) -> anyhow::Result<Vec<(Arc<str>, AttrSchema)>> {
     let Some(dict) = DictRef::from_value(value) else {
@@ -524,6 +519,11 @@ pub fn attribute_dict(value: Value) -> anyhow::Result<Vec<(Arc<str>, AttrSchema)
         let Some(name) = name.unpack_str() else {
             return user_error(format!("`{}` is no name of an attribute", name.to_repr()));
         };
+        if !is_identifier(name) {
+            return user_error(format!(
+                "`{name}` cannot be the name of an attribute: it takes letters, digits and `_`, and begins with no digit"
+            ));
+        }
         match attribute.downcast_ref::<StarlarkAttribute>() {
             Some(attribute) => attributes.push((name.into(), attribute.0.clone())),
             None => {

@@ -65,6 +65,20 @@ impl AttrKind {
         }
     }
 
+    /// Whether a target could give the value, which is of the type.
+    pub fn allows(&self, value: &AttrValue) -> bool {
+        match (self, value) {
+            (_, AttrValue::None) => false,
+            (AttrKind::String { values }, AttrValue::String(text)) => {
+                values.is_empty() || values.contains(text)
+            }
+            (AttrKind::Int { values }, AttrValue::Int(number)) => {
+                values.is_empty() || values.contains(number)
+            }
+            _ => true,
+        }
+    }
+
     fn accepts_or(&self) -> bool {
         matches!(
             self,
@@ -121,6 +135,9 @@ pub fn configurable(
                 branches.push((condition, value));
             }
         }
+        // Two ways of writing one label.
+        let conditions: Vec<Label> = branches.iter().map(|(label, _)| label.clone()).collect();
+        no_duplicates(&conditions)?;
         parts.push(SelectPart::Select { branches, default, no_match_error: no_match_error.into() });
     }
     let concatenable = !matches!(kind, AttrKind::Bool | AttrKind::Label(_) | AttrKind::Output);

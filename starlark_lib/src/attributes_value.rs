@@ -15,6 +15,7 @@ use starlark::values::{
 use crate::attr::{AttrKind, AttrValue};
 use crate::conversion::from_plain;
 use crate::file_value::FileValue;
+use crate::instantiation::implicit_output;
 use crate::rule_context::{ResolvedAttribute, RuleContext};
 use crate::target_value::TargetValue;
 
@@ -176,15 +177,9 @@ impl RuleContext {
     pub fn implicit_output(&self, name: &str) -> Option<String> {
         let (_, template) =
             self.schema.implicit_outputs.iter().find(|(output, _)| &**output == name)?;
-        let mut file = template.replace("%{name}", self.label.name());
-        for (attribute, resolved) in self.attributes.iter() {
-            let text = match &resolved.value {
-                AttrValue::String(text) => text.to_string(),
-                AttrValue::Label(label) => label.name().to_owned(),
-                _ => continue,
-            };
-            file = file.replace(&format!("%{{{attribute}}}"), &text);
-        }
-        Some(file)
+        let text_of =
+            |attribute: &str| self.attribute(attribute)?.value.as_part_of_name().map(str::to_owned);
+        // A template that cannot be filled in was refused when the target was declared.
+        implicit_output(template, text_of).ok()
     }
 }

@@ -88,16 +88,12 @@ impl Builtin {
             Builtin::DefaultInfo => self.check_default_info(fields),
             Builtin::OutputGroupInfo => {
                 for (name, value) in fields.iter_mut() {
-                    if let Value::List(items) = value {
-                        *value = Value::Depset(
-                            Depset::new(Order::Default, items.to_vec(), vec![])
-                                .map_err(|error| Diagnostic::user(error.to_string()))?,
-                        );
+                    if let Value::List(items) = value
+                        && items.iter().all(|item| item.as_file().is_some())
+                    {
+                        *value = Value::Depset(Depset::of_values(items.to_vec()));
                     }
-                    self.expect(name, value, "a depset or a list of files", |value| {
-                        matches!(value, Value::Depset(depset)
-                            if depset.direct().iter().all(|item| matches!(item, Value::File(_))))
-                    })?;
+                    self.expect(name, value, "a depset or a list of files", is_file_set)?;
                 }
                 Ok(())
             }
@@ -130,10 +126,7 @@ impl Builtin {
         fields.retain(|(_, value)| !matches!(value, Value::None));
         for (name, value) in fields.iter() {
             match &**name {
-                "files" => self.expect(name, value, "a depset", |value| {
-                    matches!(value, Value::Depset(depset)
-                        if depset.direct().iter().all(|item| matches!(item, Value::File(_))))
-                })?,
+                "files" => self.expect(name, value, "a depset of files", is_file_set)?,
                 "executable" => {
                     self.expect(name, value, "a file", |value| matches!(value, Value::File(_)))?
                 }
@@ -173,11 +166,16 @@ impl Builtin {
             self.name(),
             crate::value_repr::with_article(value.type_name())
         ));
-        if matches!((value, expected), (Value::List(_), "a depset")) {
+        if matches!((value, expected), (Value::List(_), "a depset of files")) {
             error = error.hint(format!("write `{name} = depset([...])`"));
         }
         Err(error)
     }
+}
+
+/// A depset has elements of one type.
+fn is_file_set(value: &Value) -> bool {
+    matches!(value, Value::Depset(depset) if matches!(depset.element_type(), None | Some("File")))
 }
 
 fn is_string_list(value: &Value) -> bool {
@@ -221,15 +219,14 @@ impl FilesToRun {
     /// As a value.
     pub fn to_value(&self) -> Value {
         let file = |file: &Option<Artifact>| file.clone().map_or(Value::None, Value::File);
-        Value::Provider(Arc::new(ProviderInstance {
-            id: ProviderId::builtin(FILES_TO_RUN),
-            fields: vec![
-                (RUNFILES_TREE.into(), file(&self.runfiles_tree)),
-                ("executable".into(), file(&self.executable)),
-                ("repo_mapping_manifest".into(), Value::None),
-                ("runfiles_manifest".into(), Value::None),
-            ],
-        }))
+        let fields = vec![
+            (RUNFILES_TREE.into(), file(&self.runfiles_tree)),
+            ("executable".into(), file(&self.executable)),
+            ("repo_mapping_manifest".into(), Value::None),
+            ("runfiles_manifest".into(), Value::None),
+        ];
+        let id = ProviderId::builtin(FILES_TO_RUN);
+        Value::Provider(Arc::new(ProviderInstance::new(id, fields)))
     }
 
     /// From a value; `None` if it is something else.
@@ -256,15 +253,13 @@ impl DefaultInfo {
 
     /// As an instance of the provider.
     pub fn to_instance(&self) -> ProviderInstance {
-        ProviderInstance {
-            id: Builtin::DefaultInfo.id(),
-            fields: vec![
-                ("data_runfiles".into(), Value::Runfiles(self.data_runfiles.clone())),
-                ("default_runfiles".into(), Value::Runfiles(self.default_runfiles.clone())),
-                ("files".into(), Value::Depset(self.files.clone())),
-                ("files_to_run".into(), self.files_to_run.to_value()),
-            ],
-        }
+        let fields = vec![
+            ("data_runfiles".into(), Value::Runfiles(self.data_runfiles.clone())),
+            ("default_runfiles".into(), Value::Runfiles(self.default_runfiles.clone())),
+            ("files".into(), Value::Depset(self.files.clone())),
+            ("files_to_run".into(), self.files_to_run.to_value()),
+        ];
+        ProviderInstance::new(Builtin::DefaultInfo.id(), fields)
     }
 
     /// From an instance of the provider, as analysis completed it.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
 use rbz_engine::value::Value as Plain;
 use starlark::eval::Evaluator;
@@ -26,6 +27,9 @@ use crate::target_value::TargetValue;
 
 /// A value nested deeper than this is an error: it is a cycle, or a list built in a loop by mistake.
 const MAX_DEPTH: usize = 200;
+
+/// How many providers, and depsets as elements of others, may lie within one another.
+const MAX_HELD: u32 = 1_000;
 
 /// A value with more parts than this is an error: shared parts count each time they are met.
 const MAX_PARTS: usize = 4_000_000;
@@ -59,6 +63,17 @@ impl ConversionError {
             format!("{} (at `{noun}{}`): {}", self.what, self.path, self.why)
         }
     }
+}
+
+/// Refuses `what`, in which so many values lie within one another. Whoever walks over them recurses.
+pub fn check_depth(depth: u32, what: &str) -> Result<(), Diagnostic> {
+    if depth <= MAX_HELD {
+        return Ok(());
+    }
+    Err(Diagnostic::user(format!(
+        "{what} holds others, one within the other, more than {MAX_HELD} deep"
+    ))
+    .hint("hand on what is in them in a depset: `depset([...], transitive = [...])`"))
 }
 
 /// The plain value that is the same as `value`.
@@ -244,7 +259,15 @@ pub fn alloc_label<'v>(label: &Label, heap: Heap<'v>) -> Value<'v> {
     heap.alloc(StarlarkLabel(label.clone()))
 }
 
-/// The integer with these decimal digits, which does not fit into 64 bits.
+/// The integer with these decimal digits.
+pub fn alloc_integer<'v>(digits: &str, heap: Heap<'v>) -> Value<'v> {
+    match digits.parse::<i64>() {
+        Ok(number) => heap.alloc(number),
+        Err(_) => alloc_big_int(digits, heap),
+    }
+}
+
+/// The same for one that does not fit into 64 bits.
 fn alloc_big_int<'v>(digits: &str, heap: Heap<'v>) -> Value<'v> {
     let (negative, digits) = match digits.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -59,13 +59,12 @@ pub fn coverage_members(builder: &mut GlobalsBuilder) {
         }
         let depset =
             |parts: Vec<Depset>| Depset::new(Order::Default, vec![], parts).map(Plain::Depset);
-        Ok(ProviderInstanceValue(Arc::new(ProviderInstance {
-            id: Builtin::InstrumentedFilesInfo.id(),
-            fields: vec![
-                ("instrumented_files".into(), depset(instrumented)?),
-                ("metadata_files".into(), depset(metadata)?),
-            ],
-        })))
+        let fields = vec![
+            ("instrumented_files".into(), depset(instrumented)?),
+            ("metadata_files".into(), depset(metadata)?),
+        ];
+        let instance = ProviderInstance::new(Builtin::InstrumentedFilesInfo.id(), fields);
+        Ok(ProviderInstanceValue(Arc::new(instance)))
     }
 }
 

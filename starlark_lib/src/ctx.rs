@@ -278,7 +278,7 @@ fn ctx_methods(builder: &mut MethodsBuilder) {
                 if let Some(Plain::Depset(files)) = files
                     && !locations.knows(&target.label)
                 {
-                    locations.add_files(&target.label, files.to_files());
+                    locations.add_files(&target.label, files.clone());
                 }
             }
         }

@@ -35,14 +35,13 @@ pub fn check(ast: &AstModule) -> Result<(), Diagnostic> {
 
 fn at(ast: &AstModule, span: Span, message: String) -> Diagnostic {
     let span = ast.file_span(span);
-    Diagnostic::user(message)
-        .at(starlark_error::place(&span))
-        .with_source(starlark_error::source_line(&span))
+    let source = starlark_error::source_line(&span);
+    Diagnostic { source, ..Diagnostic::user(message) }.at(starlark_error::place(&span))
 }
 
 fn frame(ast: &AstModule, span: Span, what: String) -> Frame {
     let span = ast.file_span(span);
-    let source = Some(starlark_error::source_line(&span));
+    let source = starlark_error::source_line(&span);
     Frame { place: Some(starlark_error::place(&span)), what, source }
 }
 

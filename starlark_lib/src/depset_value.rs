@@ -17,7 +17,7 @@ use starlark::values::{
 };
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::conversion::{from_plain, to_plain};
+use crate::conversion::{check_depth, from_plain, to_plain};
 use crate::value_repr::{Repr, with_article};
 
 /// A depset as a Starlark value.
@@ -100,11 +100,12 @@ pub fn depset_globals(builder: &mut GlobalsBuilder) {
             })?;
             parts.push(part.0.clone());
         }
-        let firsts = elements.iter().chain(parts.iter().filter_map(|part| part.direct().first()));
-        check_one_type(firsts)?;
-        Ok(DepsetValue(
-            Depset::new(order, elements, parts).map_err(|error| user(error.to_string()))?,
-        ))
+        let types = elements.iter().map(Plain::type_name);
+        check_one_type(types.chain(parts.iter().filter_map(Depset::element_type)))?;
+        let depset =
+            Depset::new(order, elements, parts).map_err(|error| user(error.to_string()))?;
+        check_depth(depset.depth(), "this depset")?;
+        Ok(DepsetValue(depset))
     }
 }
 
@@ -143,10 +144,9 @@ fn check_element(item: &Plain) -> Result<(), Diagnostic> {
     }
 }
 
-fn check_one_type<'a>(elements: impl Iterator<Item = &'a Plain>) -> Result<(), Diagnostic> {
+fn check_one_type(types: impl Iterator<Item = &'static str>) -> Result<(), Diagnostic> {
     let mut first: Option<&'static str> = None;
-    for element in elements {
-        let name = element.type_name();
+    for name in types {
         if *first.get_or_insert(name) != name {
             return Err(user(format!(
                 "a depset holds values of one type, but this one would hold {} and {}",

@@ -1,5 +1,7 @@
 //! Dialects: which syntax may stand in which kind of file, and what keeps parsing it safe.
 
+use std::cell::LazyCell;
+
 use rbz_engine::diagnostic::{Diagnostic, Place};
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
@@ -67,8 +69,9 @@ pub fn real_text(text: &str) -> String {
 /// The text with [`LOAD_NAME`] for each `load` that begins no statement.
 fn load_as_name(text: &str) -> String {
     let bytes = text.as_bytes();
+    // In most files every `load` begins a statement, and no string is one.
+    let keywords = LazyCell::new(|| keyword_parameters(text));
     let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    let keywords = keyword_parameters(text);
     let mut result = text.to_owned();
     let (mut at, mut open, mut first) = (0_usize, 0_usize, true);
     while at < bytes.len() {
@@ -153,7 +156,7 @@ fn is_key(before: &str, after: &str, dicts: &[&str]) -> bool {
 /// How deep brackets may be nested. The parser and the compiler recurse on them.
 const MAX_NESTING: usize = 200;
 
-/// How many operators may stand in one statement, for the same reason.
+/// How many operators may work on each other's results, for the same reason.
 const MAX_OPERATORS: usize = 20_000;
 
 /// Parses `text`, shown as `file`.
@@ -165,55 +168,138 @@ pub fn parse(file: &str, text: &str, kind: FileKind) -> Result<AstModule, Box<Di
     Ok(ast)
 }
 
+/// How much of a text nests, as far as has been read.
+#[derive(Default)]
+struct Nesting {
+    /// The operators in front of the place in each of the brackets that are open there, which a comma
+    /// separates from what follows. The first is that of the statement.
+    operators: Vec<usize>,
+    /// Their sum.
+    total: usize,
+    /// Operators without anything between them.
+    prefixes: usize,
+    /// Branches of `if` statements in the function.
+    branches: usize,
+}
+
+impl Nesting {
+    fn open(&mut self) {
+        self.operators.push(0);
+    }
+
+    fn close(&mut self) {
+        // A bracket too many is the parser's matter.
+        self.total -= self.operators.pop().unwrap_or(0);
+    }
+
+    fn operator(&mut self) {
+        self.count(1);
+        self.prefixes += 1;
+    }
+
+    fn count(&mut self, number: usize) {
+        match self.operators.last_mut() {
+            Some(inner) => *inner += number,
+            None => self.operators.push(number),
+        }
+        self.total += number;
+    }
+
+    /// Begins another element of a list, or another statement.
+    fn separate(&mut self) {
+        if let Some(inner) = self.operators.last_mut() {
+            self.total -= std::mem::take(inner);
+        }
+        self.prefixes = 0;
+    }
+
+    /// A keyword; `first` if it begins a line.
+    fn word(&mut self, word: &[u8], first: bool) {
+        match word {
+            b"not" => return self.operator(),
+            b"and" | b"or" | b"in" | b"if" => self.count(1),
+            // The parser needs much more for these.
+            b"lambda" => self.count(MAX_OPERATORS / MAX_NESTING),
+            b"elif" => self.branches += 1,
+            b"def" if first => self.branches = 0,
+            _ => {}
+        }
+        self.prefixes = 0;
+    }
+
+    fn wrong(&self) -> Option<&'static str> {
+        if self.prefixes > MAX_NESTING || self.total > MAX_OPERATORS {
+            return Some("an expression has too many operators");
+        }
+        (self.branches > MAX_OPERATORS).then_some("an `if` has too many branches")
+    }
+}
+
 /// Refuses what would make the parser recurse too deep.
 fn check_depth(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
     let bytes = text.as_bytes();
-    let (mut open, mut operators, mut prefixes, mut at) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut nesting = Nesting { operators: vec![0], ..Nesting::default() };
+    let (mut at, mut line_start, mut after_operand) = (0_usize, true, false);
     while at < bytes.len() {
+        let first = std::mem::replace(&mut line_start, false);
+        let mut length = 1;
         match bytes[at] {
             b'#' => {
-                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
-                continue;
+                length = bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
             }
             b'"' | b'\'' => {
-                at = end_of_string(bytes, at);
-                prefixes = 0;
-                continue;
+                length = end_of_string(bytes, at) - at;
+                nesting.prefixes = 0;
+                after_operand = true;
             }
             b'(' | b'[' | b'{' => {
-                open += 1;
-                if open > MAX_NESTING {
+                // What is called, or indexed, lies within the call.
+                if after_operand {
+                    nesting.count(1);
+                }
+                nesting.open();
+                if nesting.operators.len() > MAX_NESTING + 1 {
                     let message = format!("brackets are nested more than {MAX_NESTING} deep");
                     return Err(Box::new(at_offset(file, text, at, message)));
                 }
-                prefixes = 0;
+                nesting.prefixes = 0;
+                after_operand = false;
             }
             b')' | b']' | b'}' => {
-                open = open.saturating_sub(1);
-                prefixes = 0;
+                nesting.close();
+                nesting.prefixes = 0;
+                after_operand = true;
             }
             b'-' | b'~' | b'+' | b'*' | b'/' | b'%' | b'|' | b'&' | b'^' | b'.' | b'<' | b'>' => {
-                operators += 1;
-                prefixes += 1;
+                nesting.operator();
+                after_operand = false;
             }
-            b'n' if bytes[at..].starts_with(b"not") => {
-                operators += 1;
-                prefixes += 1;
-                at += 2;
+            b',' | b';' => {
+                nesting.separate();
+                after_operand = false;
             }
-            b'i' if bytes[at..].starts_with(b"if ") => operators += 1,
-            b'\n' if open == 0 => {
-                operators = 0;
-                prefixes = 0;
+            b'\n' if nesting.operators.len() <= 1 => {
+                nesting.separate();
+                line_start = true;
+                after_operand = false;
             }
             b' ' | b'\t' | b'\n' | b'\r' | b'\\' => {}
-            _ => prefixes = 0,
+            byte if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() => {
+                let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
+                let rest = &bytes[at..];
+                length = rest.iter().position(|b| !is_word(b)).unwrap_or(rest.len());
+                nesting.word(&rest[..length], first);
+                after_operand = true;
+            }
+            _ => {
+                nesting.prefixes = 0;
+                after_operand = false;
+            }
         }
-        if prefixes > MAX_NESTING || operators > MAX_OPERATORS {
-            let message = "an expression has too many operators".to_owned();
-            return Err(Box::new(at_offset(file, text, at, message)));
+        if let Some(message) = nesting.wrong() {
+            return Err(Box::new(at_offset(file, text, at, message.to_owned())));
         }
-        at += 1;
+        at += length;
     }
     Ok(())
 }
@@ -238,6 +324,14 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
+/// How long a line may be that is shown with an error: a line of a megabyte helps nobody.
+const MAX_SHOWN: usize = 500;
+
+/// A line of a file as it is shown with an error; `None` if it is too long to help.
+pub fn shown_line(line: &str) -> Option<String> {
+    (line.len() <= MAX_SHOWN).then(|| line.to_owned())
+}
+
 /// An error at a byte offset of a text.
 fn at_offset(file: &str, text: &str, offset: usize, message: String) -> Diagnostic {
     let before = &text[..offset];
@@ -249,12 +343,6 @@ fn at_offset(file: &str, text: &str, offset: usize, message: String) -> Diagnost
         line: before.matches('\n').count() as u32 + 1,
         column: text[start..offset].chars().count() as u32 + 1,
     };
-    let shown: String = line.chars().take(160).collect();
-    let diagnostic = Diagnostic::user(message);
-    // A line of a megabyte helps nobody.
-    if shown.len() == line.len() {
-        diagnostic.at(place).with_source(shown)
-    } else {
-        diagnostic.at(place)
-    }
+    let diagnostic = Diagnostic { source: shown_line(line), ..Diagnostic::user(message) };
+    diagnostic.at(place)
 }

@@ -185,6 +185,26 @@ fn globs_that_are_wrong_or_find_nothing() {
     ^
 hint: if that is as it should be, say `allow_empty = True`"#,
     );
+    check(
+        r#"glob(["BUILD", "*.none"])"#,
+        r#"a/BUILD:3:1: `glob` finds nothing: `*.none`
+    glob(["BUILD", "*.none"])
+    ^
+hint: if that is as it should be, say `allow_empty = True`"#,
+    );
+    check(
+        r#"glob(["BUILD"], exclude = ["B*"])"#,
+        r#"a/BUILD:3:1: `glob` finds nothing that is not excluded: `BUILD`
+    glob(["BUILD"], exclude = ["B*"])
+    ^
+hint: if that is as it should be, say `allow_empty = True`"#,
+    );
+    check(
+        r#"glob(["*"], exclude_directories = "no")"#,
+        r#"a/BUILD:3:1: `exclude_directories` must be 1 or 0, but is `"no"` (string)
+    glob(["*"], exclude_directories = "no")
+    ^"#,
+    );
 }
 
 #[test]
@@ -243,6 +263,27 @@ hint: `//visibility:public`, `//visibility:private`, `//pkg:__pkg__`, `//pkg:__s
     ^"#,
     );
     check(
+        r#"exports_files(["BUILD"], ["//b:__pkg__"])
+exports_files(["BUILD"])"#,
+        r#"a/BUILD:4:1: `BUILD` is exported with two visibilities
+    exports_files(["BUILD"])
+    ^
+  a/BUILD:3:1: the other one is here"#,
+    );
+    check(
+        r#"package_group(name = "g", packages = ["//b..."])"#,
+        r#"a/BUILD:3:1: `//b...` names no packages: `...` must be a whole segment
+    package_group(name = "g", packages = ["//b..."])
+    ^
+hint: `//pkg`, `//pkg/...` or `//...`"#,
+    );
+    check(
+        r#"thing(name = "x", order = select({":c": "serial", "//a:c": "parallel"}))"#,
+        r#"a/BUILD:3:19: the attribute `order` of `thing` rule `x`: `//a:c` is there more than once
+    thing(name = "x", order = select({":c": "serial", "//a:c": "parallel"}))
+                      ^"#,
+    );
+    check(
         r#"x = "a" + 1"#,
         r#"a/BUILD:3:5: Operation `+` not supported for types `string` and `int`
     x = "a" + 1
@@ -256,6 +297,41 @@ fn brackets_that_are_nested_too_deep_are_refused() {
     check(&deep, "a/BUILD:3:205: brackets are nested more than 200 deep");
     let minus = format!("x = {}1", "-".repeat(5000));
     check(&minus, "a/BUILD:3:205: an expression has too many operators");
+    for chain in ["f()", "f[0]", "1 and 1", "1 or 1", "1 if 1 else 1", "1 if lambda: 1"] {
+        let (first, again) = match chain.strip_prefix('f') {
+            Some(call) => ("f", call),
+            None => ("1", chain.strip_prefix('1').unwrap_or(chain)),
+        };
+        let error = message(&format!("x = {first}{}", again.repeat(30_000)));
+        assert!(error.ends_with(": an expression has too many operators"), "{chain}: {error}");
+    }
+    // What stands beside each other is not nested.
+    let wide = with_build_and_print(&format!("[{}]", "-1 + f(2), ".repeat(30_000)));
+    assert_eq!(wide, "90000");
+    let branches = "    elif x:\n        pass\n".repeat(30_000);
+    check_files(
+        &[
+            ("a/BUILD", r#"load(":a.bzl", "f")"#),
+            ("a/a.bzl", &format!("def f(x):\n    if x:\n        pass\n{branches}")),
+        ],
+        "a/a.bzl:40004:5: an `if` has too many branches\n        elif x:\n        ^",
+    );
+}
+
+/// What a BUILD file prints of a list with calls of `f`, that yields what it is given.
+fn with_build_and_print(list: &str) -> String {
+    let build = format!("load(\":f.bzl\", \"f\", \"total\")\nprint(total({list}))\n");
+    let f = "def f(x):\n    return x + 2\n\ndef total(list):\n    sum = 0\n    for x in list:\n        sum += x\n    return sum\n";
+    let workspace = Workspace::new(&[("a/f.bzl", f), ("a/BUILD", &build)]);
+    workspace.package("a").unwrap();
+    let printed = workspace.printed.lock().unwrap().join("\n");
+    printed.rsplit(' ').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_line_that_is_too_long_to_help_is_not_shown() {
+    let error = message(&format!("x = [{}] + 1 + nothing", "1, ".repeat(1000)));
+    assert_eq!(error, "a/BUILD:3:3014: variable `nothing` not found\nhint: did you mean `thing`?");
 }
 
 #[test]

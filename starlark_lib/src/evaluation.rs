@@ -3,12 +3,12 @@
 //! Every `Evaluator` of this crate has an [`Evaluation`] as its `extra`. Functions ask it which
 //! stage they run in, and which file the code that called them stands in.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::digest::Fingerprint;
+use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
 use rbz_engine::event::EventSink;
 use rbz_engine::label::{Label, LabelError, PackageId, RepoName};
 use starlark::any::ProvidesStaticType;
@@ -17,6 +17,7 @@ use starlark::eval::Evaluator;
 use crate::function_index::FunctionIndex;
 use crate::limits::Limits;
 use crate::map_each::MapEachCache;
+use crate::package::PackagePattern;
 use crate::package_builder::PackageBuilder;
 use crate::repository_context::RepositoryStage;
 use crate::repository_declaration::DeclaredRepositories;
@@ -52,6 +53,8 @@ pub struct ModuleStage {
     pub label: Label,
     /// Changes with its text and that of everything that it loads.
     pub fingerprint: Fingerprint,
+    /// Which packages may load it, if it says so.
+    pub visibility: OnceCell<Vec<PackagePattern>>,
 }
 
 /// Of a target that is analysed.
@@ -60,10 +63,14 @@ pub struct AnalysisStage {
     pub label: Label,
 }
 
+/// What the names of other repositories mean in the files of one (`repo_mapping`).
+pub type RepoMapping = BTreeMap<RepoName, RepoName>;
+
 /// Names that hold for a whole session: of files, and of the main repository.
 pub struct SessionNames {
     workspace: RwLock<Arc<str>>,
     files: RwLock<HashMap<String, Label>>,
+    mappings: RwLock<BTreeMap<RepoName, RepoMapping>>,
     /// Where `print` goes.
     pub events: Arc<dyn EventSink>,
     /// The functions of all modules.
@@ -78,6 +85,7 @@ impl SessionNames {
         SessionNames {
             workspace: RwLock::new("".into()),
             files: RwLock::default(),
+            mappings: RwLock::default(),
             events,
             functions: FunctionIndex::default(),
             map_each: MapEachCache::default(),
@@ -95,6 +103,32 @@ impl SessionNames {
         *self.workspace.write().unwrap_or_else(|poison| poison.into_inner()) = name.into();
     }
 
+    /// Sets what the names of other repositories mean in the files of `repo`.
+    pub fn set_mapping(&self, repo: &RepoName, mapping: RepoMapping) {
+        let mut mappings = self.mappings.write().unwrap_or_else(|poison| poison.into_inner());
+        match mapping.is_empty() {
+            true => mappings.remove(repo),
+            false => mappings.insert(repo.clone(), mapping),
+        };
+    }
+
+    /// Adds all that names of repositories mean to a fingerprint under construction.
+    pub fn add_mappings_to(&self, builder: &mut FingerprintBuilder) {
+        let mappings = self.mappings.read().unwrap_or_else(|poison| poison.into_inner());
+        for (repo, mapping) in &*mappings {
+            builder.str(repo.as_str()).u64(mapping.len() as u64);
+            for (name, meant) in mapping {
+                builder.str(name.as_str()).str(meant.as_str());
+            }
+        }
+    }
+
+    /// The repository that `name` means in the files of `from`.
+    fn mapped(&self, name: &RepoName, from: &RepoName) -> Option<RepoName> {
+        let mappings = self.mappings.read().unwrap_or_else(|poison| poison.into_inner());
+        mappings.get(from)?.get(name).cloned()
+    }
+
     /// Notes that the file shown as `path` is `label`.
     pub fn add_file(&self, path: &str, label: &Label) {
         let mut files = self.files.write().unwrap_or_else(|poison| poison.into_inner());
@@ -108,7 +142,14 @@ impl SessionNames {
     /// The label that `text` means in the package `from`. The main repository may be written by
     /// its name.
     pub fn parse_label(&self, text: &str, from: &PackageId) -> Result<Label, LabelError> {
-        let label = Label::parse(text, from)?;
+        let mut label = Label::parse(text, from)?;
+        // A canonical name (`@@`) means the same everywhere.
+        if text.starts_with('@')
+            && !text.starts_with("@@")
+            && let Some(meant) = self.mapped(label.repo(), &from.repo)
+        {
+            label = Label::new(PackageId::new(meant, &label.package().path), label.name());
+        }
         let repo = &label.package().repo;
         if !repo.is_main() && repo.as_str() == &*self.workspace() {
             let package = PackageId::new(RepoName::main(), &label.package().path);

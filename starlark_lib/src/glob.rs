@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
+use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
 use rbz_engine::file_state::EntryKind;
 use rbz_engine::label::join;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct IgnoredDirectories {
     /// Relative to the root, from `.rbzignore`.
     pub listed: Vec<String>,
 }
+
+/// Shared by all packages of a repository.
+pub type SharedIgnored = Arc<IgnoredDirectories>;
 
 /// The links to outputs in a workspace's root.
 const OUTPUT_LINKS: [&str; 3] = ["rbz-out", "rbz-bin", "rbz-testlogs"];
@@ -111,21 +115,44 @@ fn segment_matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether a pattern matches a path.
-fn matches(pattern: &[&str], path: &[&str]) -> bool {
-    match (pattern.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((&"**", rest)), None) => matches(rest, path),
-        (Some((&"**", rest)), Some((_, deeper))) => matches(rest, path) || matches(pattern, deeper),
-        (Some((segment, rest)), Some((name, deeper))) => {
-            segment_matches(segment, name) && matches(rest, deeper)
-        }
-        _ => false,
-    }
-}
+/// A pattern in its segments.
+struct Pattern<'a>(Vec<&'a str>);
 
-fn path_matches(pattern: &str, path: &str) -> bool {
-    matches(&pattern.split('/').collect::<Vec<_>>(), &path.split('/').collect::<Vec<_>>())
+impl<'a> Pattern<'a> {
+    fn new(pattern: &'a str) -> Self {
+        Pattern(pattern.split('/').collect())
+    }
+
+    /// Whether it matches a path.
+    fn matches(&self, path: &str) -> bool {
+        let path: Vec<&str> = path.split('/').collect();
+        let (mut at, mut name) = (0, 0);
+        // After the last `**`, and the first name that it did not swallow so far. What an earlier
+        // one swallowed more of, the last one can swallow too.
+        let mut again: Option<(usize, usize)> = None;
+        loop {
+            match (self.0.get(at), path.get(name)) {
+                (None, None) => return true,
+                (Some(&"**"), _) => {
+                    at += 1;
+                    again = Some((at, name));
+                    continue;
+                }
+                (Some(segment), Some(entry)) if segment_matches(segment, entry) => {
+                    (at, name) = (at + 1, name + 1);
+                    continue;
+                }
+                _ => {}
+            }
+            match &mut again {
+                Some((after, swallowed)) if *swallowed < path.len() => {
+                    *swallowed += 1;
+                    (at, name) = (*after, *swallowed);
+                }
+                _ => return false,
+            }
+        }
+    }
 }
 
 /// A walk over the directories of a package.
@@ -134,32 +161,56 @@ struct Walk<'a> {
     tree: &'a mut SourceTree,
     ignored: &'a IgnoredDirectories,
     kind: GlobKind,
+    /// Directories where what is left of the pattern was looked for.
     seen: HashSet<(String, Vec<String>)>,
     found: BTreeSet<String>,
 }
 
-/// The paths that `spec` means in the package at `package`, sorted.
+/// What a glob finds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The paths, sorted.
+    pub paths: Vec<String>,
+    /// The patterns that match nothing at all, whatever is excluded.
+    pub idle: Vec<String>,
+}
+
+impl Found {
+    /// Changes with both.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut builder = FingerprintBuilder::new("glob");
+        for list in [&self.paths, &self.idle] {
+            builder.u64(list.len() as u64);
+            list.iter().for_each(|path| {
+                builder.str(path);
+            });
+        }
+        builder.finish()
+    }
+}
+
+/// What `spec` means in the package at `package`.
 pub fn glob(
     spec: &GlobSpec,
     package: &Path,
     tree: &mut SourceTree,
     ignored: &IgnoredDirectories,
-) -> Result<Vec<String>, Diagnostic> {
-    let mut walk = Walk {
-        package,
-        tree,
-        ignored,
-        kind: spec.kind,
-        seen: HashSet::new(),
-        found: BTreeSet::new(),
-    };
+) -> Result<Found, Diagnostic> {
+    let mut all = BTreeSet::new();
+    let mut idle = Vec::new();
     for pattern in &spec.include {
+        let seen = HashSet::new();
+        let found = BTreeSet::new();
+        let mut walk = Walk { package, tree, ignored, kind: spec.kind, seen, found };
         walk.directory("", &pattern.split('/').collect::<Vec<_>>(), &mut Vec::new())?;
+        if walk.found.is_empty() {
+            idle.push(pattern.clone());
+        }
+        all.append(&mut walk.found);
     }
-    let found = walk.found.into_iter();
-    Ok(found
-        .filter(|path| !spec.exclude.iter().any(|pattern| path_matches(pattern, path)))
-        .collect())
+    let exclude: Vec<Pattern> = spec.exclude.iter().map(|pattern| Pattern::new(pattern)).collect();
+    all.retain(|path| !exclude.iter().any(|pattern| pattern.matches(path)));
+    Ok(Found { paths: all.into_iter().collect(), idle })
 }
 
 impl Walk<'_> {
@@ -268,9 +319,6 @@ impl Walk<'_> {
     }
 }
 
-/// Shared by all packages of a repository.
-pub type SharedIgnored = Arc<IgnoredDirectories>;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +332,9 @@ mod tests {
             ("**/*.txt", "d/e/a.txt", true),
             ("d/**", "d/e/a.txt", true),
             ("d/**/a.txt", "d/a.txt", true),
+            ("**/a/**/b/**", "x/a/b/a/c/b/d", true),
+            ("**/a/**/b", "a/x/b/c", false),
+            ("a/**", "a", true),
             ("a*b*c", "axxbxxc", true),
             ("a*b*c", "axxcxxb", false),
             ("a*a", "a", false),
@@ -292,8 +343,14 @@ mod tests {
             ("a[1].txt", "a[1].txt", true),
             ("a?.txt", "ab.txt", false),
         ] {
-            assert_eq!(path_matches(pattern, path), expected, "{pattern} {path}");
+            assert_eq!(Pattern::new(pattern).matches(path), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn many_double_stars_take_no_longer_than_few() {
+        let pattern = "**/a/".repeat(50) + "b";
+        assert!(!Pattern::new(&pattern).matches(&"a/".repeat(100)));
     }
 
     #[test]

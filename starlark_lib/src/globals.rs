@@ -10,10 +10,14 @@ use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::tuple::UnpackTuple;
 
 use crate::attr_functions::attr_members;
+use crate::depset_value::depset_globals;
 use crate::dialect::{self, FileKind};
 use crate::evaluation::Evaluation;
+use crate::json::json_members;
 use crate::label_value::label_functions;
+use crate::load_visibility::visibility_functions;
 use crate::native_rule::native_rules;
+use crate::not_there::absent_in_build_files;
 use crate::operators;
 use crate::package_functions::package_functions;
 use crate::repository_rule::repository_rule_functions;
@@ -35,6 +39,7 @@ impl GlobalSet {
     pub fn new(prelude: Option<&FrozenModule>) -> GlobalSet {
         let mut bzl = language()
             .with(rule_functions)
+            .with(visibility_functions)
             .with(repository_rule_functions)
             .with(crate::analysis_globals::analysis_functions)
             .with_namespace("attr", attr_members);
@@ -61,9 +66,9 @@ impl GlobalSet {
 }
 
 fn language() -> GlobalsBuilder {
-    let extensions =
-        [LibraryExtension::StructType, LibraryExtension::Json, LibraryExtension::SetType];
-    GlobalsBuilder::extended_by(&extensions)
+    GlobalsBuilder::extended_by(&[LibraryExtension::StructType, LibraryExtension::SetType])
+        .with_namespace("json", json_members)
+        .with(depset_globals)
         .with(label_functions)
         .with(select_functions)
         .with(language_functions)
@@ -72,6 +77,7 @@ fn language() -> GlobalsBuilder {
 
 fn native_functions(builder: &mut GlobalsBuilder) {
     native_rules(builder);
+    absent_in_build_files(builder);
     package_functions(builder);
 }
 
@@ -105,7 +111,8 @@ fn failure(text: &str) -> Diagnostic {
     let text = text.trim();
     let hints = text.lines().filter_map(|line| line.strip_prefix("hint: "));
     let words: Vec<&str> = text.lines().filter(|line| !line.starts_with("hint: ")).collect();
-    hints.fold(Diagnostic::user(words.join("\n")), Diagnostic::hint)
+    let error = Diagnostic { deliberate: true, ..Diagnostic::user(words.join("\n")) };
+    hints.fold(error, Diagnostic::hint)
 }
 
 #[starlark_module]

@@ -9,7 +9,7 @@ use starlark::eval::{Arguments, Evaluator};
 use starlark::values::dict::DictRef;
 use starlark::values::{StringValue, Value};
 
-use crate::attr::{AttrKind, AttrSchema, AttrValue, Attrs, Configurable};
+use crate::attr::{AttrDefault, AttrKind, AttrSchema, AttrValue, Attrs, Configurable};
 use crate::attribute_conversion;
 use crate::dialect;
 use crate::evaluation::Evaluation;
@@ -302,13 +302,30 @@ fn outputs(
         }
     }
     for (key, template) in &schema.implicit_outputs {
-        outputs.push((key.to_string(), implicit_output(template, name, attrs)?));
+        let text_of = |attribute: &str| text_of(attribute, schema, name, attrs);
+        outputs.push((key.to_string(), implicit_output(template, text_of)?));
     }
     Ok(outputs)
 }
 
-/// The file name that a template such as `%{name}.txt` yields for a target.
-pub fn implicit_output(template: &str, name: &str, attrs: &Attrs) -> Result<String, Diagnostic> {
+/// The text that an attribute of a target puts into names of outputs.
+fn text_of(attribute: &str, schema: &RuleSchema, name: &str, attrs: &Attrs) -> Option<String> {
+    if attribute == "name" {
+        return Some(name.to_owned());
+    }
+    let value = match (attrs.get(attribute), &schema.attrs.get(attribute)?.default) {
+        (Some(Configurable::Plain(value)), _) | (None, AttrDefault::Value(value)) => value,
+        _ => return None,
+    };
+    value.as_part_of_name().map(str::to_owned)
+}
+
+/// The file name that a template such as `%{name}.txt` yields, where `text_of` gives the text of an
+/// attribute.
+pub fn implicit_output(
+    template: &str,
+    text_of: impl Fn(&str) -> Option<String>,
+) -> Result<String, Diagnostic> {
     let mut result = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("%{") {
@@ -316,18 +333,11 @@ pub fn implicit_output(template: &str, name: &str, attrs: &Attrs) -> Result<Stri
         let Some((variable, after)) = after.split_once('}') else {
             return Err(Diagnostic::user(format!("the template `{template}` lacks a `}}`")));
         };
-        match (variable, attrs.get(variable)) {
-            ("name", _) => result.push_str(name),
-            (_, Some(Configurable::Plain(AttrValue::String(text)))) => result.push_str(text),
-            (_, Some(Configurable::Plain(AttrValue::Label(label)))) => {
-                result.push_str(label.name())
-            }
-            _ => {
-                return Err(Diagnostic::user(format!(
-                    "the template `{template}` names `{variable}`, which is no string attribute that is given"
-                )));
-            }
-        }
+        result.push_str(&text_of(variable).ok_or_else(|| {
+            Diagnostic::user(format!(
+                "the template `{template}` names `{variable}`, which is no string attribute, or depends on the configuration"
+            ))
+        })?);
         rest = after;
     }
     result.push_str(rest);

@@ -42,8 +42,11 @@ pub mod glob;
 pub mod globals;
 pub mod instantiation;
 pub mod instrumentation_filter;
+pub mod json;
+pub mod json_reader;
 pub mod label_value;
 pub mod limits;
+pub mod load_visibility;
 pub mod loader;
 pub mod loader_options;
 pub mod locations;
@@ -54,11 +57,13 @@ pub mod module;
 pub mod native_rule;
 pub mod native_targets;
 pub mod nearest;
+pub mod not_there;
 pub mod operators;
 pub mod package;
 pub mod package_builder;
 pub mod package_functions;
 pub mod package_loader;
+pub mod package_pattern;
 pub mod path_value;
 pub mod patterns;
 pub mod plain_attribute;
@@ -109,6 +114,9 @@ mod configuration_tests;
 
 #[cfg(test)]
 mod error_tests;
+
+#[cfg(test)]
+mod language_tests;
 
 #[cfg(test)]
 mod loader_tests;

@@ -127,5 +127,11 @@ pub fn is_expected(panic: &PanicHookInfo) -> bool {
 fn is_excess(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or_default();
-    ["len overflow", "capacity overflow", "out of memory"].contains(&text)
+    const EXCESSES: [&str; 4] = [
+        "len overflow",
+        "capacity overflow",
+        "out of memory",
+        "AlignedSize must not exceed u32::MAX",
+    ];
+    EXCESSES.contains(&text)
 }

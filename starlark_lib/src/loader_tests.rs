@@ -72,6 +72,12 @@ impl Workspace {
         Loader::open(options, files, Arc::new(events)).unwrap()
     }
 
+    /// A loader to which the repository `name` at `directory` came with the program.
+    pub fn loader_with_shipped(&self, name: &str, directory: &std::path::Path) -> Loader {
+        let shipped = BTreeMap::from([(RepoName::new(name), directory.to_owned())]);
+        self.loader_with(shipped, None, None)
+    }
+
     /// A loader with the repositories that come with the program.
     pub fn shipped_loader(&self) -> Loader {
         let repositories =

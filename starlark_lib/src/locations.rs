@@ -3,17 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use rbz_engine::artifact::Artifact;
+use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::{Label, PackageId};
 
 use crate::configured_target::ConfiguredTarget;
 use crate::nearest::hinted;
 
-/// What `$(location …)` may name, with the files that it stands for.
+/// What `$(location …)` may name, with the files that it stands for. They are listed when a text
+/// names them: most texts name none.
 #[derive(Debug, Default)]
 pub struct Locations {
-    files: BTreeMap<Label, Vec<Artifact>>,
+    files: BTreeMap<Label, Vec<Meaning>>,
+}
+
+/// What a label may stand for.
+#[derive(Clone, Debug)]
+struct Meaning {
+    files: Depset,
+    /// The program of the target, which is meant where there is more than one file, or none.
+    program: Option<Artifact>,
 }
 
 /// What a path in the expansion is relative to, where the function's name does not say.
@@ -48,14 +59,11 @@ impl Locations {
     /// Lets `label` stand for the files of `target`.
     pub fn add(&mut self, label: &Label, target: &ConfiguredTarget) {
         let info = target.default_info();
-        let files = info.files.to_files();
-        let files = match (files.len(), info.files_to_run.executable) {
-            // Of a program with further files the program is meant.
-            (count, Some(executable)) if count != 1 => vec![executable],
-            _ => files,
-        };
-        self.add_files(&target.label, files.clone());
-        self.add_files(label, files);
+        let meaning = Meaning { files: info.files, program: info.files_to_run.executable };
+        if *label != target.label {
+            self.files.entry(target.label.clone()).or_default().push(meaning.clone());
+        }
+        self.files.entry(label.clone()).or_default().push(meaning);
     }
 
     /// Whether `label` stands for something.
@@ -64,13 +72,23 @@ impl Locations {
     }
 
     /// Lets `label` stand for `files`.
-    pub fn add_files(&mut self, label: &Label, files: Vec<Artifact>) {
-        let known = self.files.entry(label.clone()).or_default();
-        for file in files {
-            if !known.contains(&file) {
-                known.push(file);
+    pub fn add_files(&mut self, label: &Label, files: Depset) {
+        self.files.entry(label.clone()).or_default().push(Meaning { files, program: None });
+    }
+
+    /// The files that `label` stands for, each once; `None` if it stands for nothing.
+    fn files(&self, label: &Label) -> Option<IndexSet<Artifact>> {
+        let mut all = IndexSet::new();
+        for meaning in self.files.get(label)? {
+            let files = meaning.files.to_files();
+            match &meaning.program {
+                Some(program) if files.len() != 1 => {
+                    all.insert(program.clone());
+                }
+                _ => all.extend(files),
             }
         }
+        Some(all)
     }
 
     /// `text` with every location expanded. Labels are relative to `package`; `workspace` is the
@@ -127,7 +145,7 @@ impl Locations {
             let main = PackageId::new(rbz_engine::label::RepoName::main(), &label.package().path);
             label = Label::new(main, label.name());
         }
-        let Some(files) = self.files.get(&label) else {
+        let Some(files) = self.files(&label) else {
             let known: Vec<String> = self.files.keys().map(Label::to_string).collect();
             let error = Diagnostic::user(format!(
                 "`$({function} {text})` names `{label}`, which is no dependency of the target"
@@ -213,8 +231,8 @@ mod tests {
             let root = Root::Output("out/bin".into());
             Artifact::new(ArtifactKind::File, root, &format!("a/{name}"), package.label(name))
         };
-        locations.add_files(&package.label("one"), vec![file("one.txt")]);
-        locations.add_files(&package.label("two"), vec![file("y"), file("x")]);
+        locations.add_files(&package.label("one"), Depset::of_files([file("one.txt")]));
+        locations.add_files(&package.label("two"), Depset::of_files([file("y"), file("x")]));
         locations
     }
 

@@ -21,7 +21,7 @@ pub fn placed(
     label: &Label,
 ) -> Diagnostic {
     match find(loader, target, attribute, label) {
-        Some((place, source)) => error.at(place).with_source(source),
+        Some((place, source)) => Diagnostic { source, ..error }.at(place),
         None => error.at(target.place.clone()),
     }
 }
@@ -32,7 +32,7 @@ fn find(
     target: &Target,
     attribute: &str,
     label: &Label,
-) -> Option<(Place, String)> {
+) -> Option<(Place, Option<String>)> {
     let package = target.label.package();
     // Only on the way to an error message, so reading and parsing once more is no loss.
     let mut tree = SourceTree::new(loader.files().clone());

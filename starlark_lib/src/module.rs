@@ -1,5 +1,6 @@
 //! Modules: .bzl files, each parsed and evaluated once, whoever loads it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -7,7 +8,7 @@ use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Digest, Fingerprint, FingerprintBuilder};
 use rbz_engine::file_state::EntryKind;
-use rbz_engine::label::{Label, RepoName};
+use rbz_engine::label::{Label, PackageId, RepoName};
 use starlark::codemap::FileSpan;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, FileLoader};
@@ -18,8 +19,10 @@ use crate::definitions;
 use crate::dialect::{self, FileKind};
 use crate::evaluation::{Evaluation, ModuleStage, Stage};
 use crate::limits;
+use crate::load_visibility;
 use crate::loader::Shared;
 use crate::nearest;
+use crate::package::PackagePattern;
 use crate::source_tree::SourceTree;
 use crate::starlark_error;
 
@@ -35,6 +38,8 @@ pub struct LoadedModule {
     pub dependencies: Arc<Vec<Dependency>>,
     /// The repositories that it and all it loads lie in.
     pub repositories: BTreeSet<RepoName>,
+    /// Which packages besides its own may load it; `None`: all.
+    pub visibility: Option<Vec<PackagePattern>>,
 }
 
 /// A `load` statement.
@@ -195,7 +200,7 @@ impl Modules {
         file: &ParsedFile,
         shared: &Shared,
     ) -> Result<LoadedModule, Box<Diagnostic>> {
-        let loaded = self.loaded_by(&file.loads, shared)?;
+        let loaded = self.loaded_by(&file.loads, label.package(), shared)?;
         let mut builder = FingerprintBuilder::new("module");
         builder.str(&label.to_string()).digest(&file.digest);
         let mut dependencies: Vec<Dependency> = file.dependencies.clone();
@@ -218,7 +223,8 @@ impl Modules {
             return Err(Box::new(Diagnostic::internal(format!("`{label}` is evaluated twice"))));
         };
         let shown = rbz_engine::label::join(&label.package().exec_dir(), label.name());
-        let stage = Stage::Module(ModuleStage { label: label.clone(), fingerprint });
+        let visibility = OnceCell::new();
+        let stage = Stage::Module(ModuleStage { label: label.clone(), fingerprint, visibility });
         let evaluation = Evaluation::new(shared.session.clone(), stage);
         let globals = shared.globals(&label.package().repo)?;
         let (frozen, names) = Module::with_temp_heap(|module| {
@@ -243,24 +249,32 @@ impl Modules {
             Ok::<_, Box<Diagnostic>>((frozen, names))
         })?;
         shared.session.functions.add(label, &frozen, &names);
+        let visibility = match evaluation.stage {
+            Stage::Module(module) => module.visibility.into_inner(),
+            _ => None,
+        };
         Ok(LoadedModule {
             label: label.clone(),
             frozen,
             fingerprint,
             dependencies: Arc::new(dependencies),
             repositories,
+            visibility,
         })
     }
 
-    /// The modules that a file loads, with a check that they have what it asks for.
+    /// The modules that a file of the package `from` loads, with a check that it may, and that they
+    /// have what it asks for.
     pub fn loaded_by(
         &self,
         loads: &[LoadStatement],
+        from: &PackageId,
         shared: &Shared,
     ) -> Result<LoadedFiles, Box<Diagnostic>> {
         let mut modules = HashMap::new();
         for load in loads {
             let module = self.load(&load.label, Some(load), shared)?;
+            load_visibility::check(load, &module, from)?;
             for (name, place, source) in &load.symbols {
                 check_symbol(name, &module, place, source)?;
             }

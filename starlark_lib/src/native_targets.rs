@@ -41,7 +41,7 @@ pub fn fingerprint(
     let mut builder = FingerprintBuilder::new("configured target");
     builder.str(&label.to_string()).str(rule).u64(providers.len() as u64);
     for provider in providers {
-        provider.add_to(&mut builder);
+        builder.part(&provider.fingerprint());
     }
     builder.finish()
 }
@@ -95,7 +95,7 @@ pub fn native_rule(
     let label = || Value::Label(node.label.clone());
     let instance = |builtin: Builtin, mut fields: Vec<(Arc<str>, Value)>| {
         fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-        ProviderInstance { id: builtin.id(), fields }
+        ProviderInstance::new(builtin.id(), fields)
     };
     let infos = |builtin: Builtin| -> Vec<Value> {
         let found = dependencies.iter().filter_map(|target| target.provider(&builtin.id()));

@@ -87,13 +87,40 @@ pub enum VisibilityRule {
     Group(Label),
 }
 
+impl VisibilityRule {
+    /// Whether `package` is one of the packages that this names; a group is not looked into.
+    pub fn covers(&self, package: &PackageId) -> bool {
+        match self {
+            VisibilityRule::Public => true,
+            VisibilityRule::Package(own) => own == package,
+            VisibilityRule::Subpackages(top) => package.is_below(top),
+            VisibilityRule::Group(_) => false,
+        }
+    }
+}
+
 /// A `package_group`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageGroup {
-    /// What is in it; an exclusion (written with `-`) wins over all inclusions.
+    /// What is in it by itself; an exclusion (written with `-`) wins over all inclusions.
     pub packages: Vec<PackagePattern>,
-    /// Other groups that are in it.
+    /// Other groups that are in it, whatever is excluded here.
     pub includes: Vec<Label>,
+}
+
+impl PackageGroup {
+    /// Whether the group itself has `package`, not counting what it includes.
+    pub fn has(&self, package: &PackageId) -> bool {
+        patterns_cover(&self.packages, package)
+    }
+}
+
+/// Whether `package` is covered by one of the patterns, and by none with `-`.
+pub fn patterns_cover(patterns: &[PackagePattern], package: &PackageId) -> bool {
+    let covers = |exclude| {
+        move |pattern: &PackagePattern| pattern.exclude == exclude && pattern.rule.covers(package)
+    };
+    patterns.iter().any(covers(false)) && !patterns.iter().any(covers(true))
 }
 
 /// One entry of a package group.

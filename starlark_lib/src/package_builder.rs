@@ -11,7 +11,7 @@ use rbz_engine::label::{self, Label, PackageId};
 use starlark::eval::Evaluator;
 
 use crate::attr::{AttrValue, Configurable, SelectPart};
-use crate::glob::{self, GlobSpec, SharedIgnored};
+use crate::glob::{self, Found, GlobSpec, SharedIgnored};
 use crate::package::{Package, Target, TargetKind, Visibility, VisibilityRule};
 use crate::rule::RuleSchema;
 use crate::source_tree::SourceTree;
@@ -176,23 +176,35 @@ impl PackageBuilder {
         Ok(())
     }
 
-    /// Makes a target for a source file that `exports_files` names. It may be named again.
+    /// Makes a target for a source file that `exports_files` names. It may be named again in the
+    /// same way.
     pub fn export_file(
         &mut self,
         name: &str,
         visibility: Visibility,
         declaration: &Declaration,
     ) -> Result<(), Diagnostic> {
-        if let Some(Target { kind: TargetKind::SourceFile, .. }) = self.targets.get(name) {
-            self.targets.shift_remove(name);
+        if let Some(Target { kind: TargetKind::SourceFile, visibility: known, place, .. }) =
+            self.targets.get(name)
+        {
+            if *known == visibility {
+                return Ok(());
+            }
+            let mut error = Diagnostic::user(format!("`{name}` is exported with two visibilities"));
+            error.trace.push(Frame {
+                place: Some(place.clone()),
+                what: "the other one is here".to_owned(),
+                source: None,
+            });
+            return Err(error);
         }
         self.add(name, TargetKind::SourceFile, visibility, declaration, None)
     }
 
-    /// The paths that a glob means, sorted.
-    pub fn glob(&mut self, spec: GlobSpec) -> Result<Vec<String>, Diagnostic> {
+    /// What a glob means.
+    pub fn glob(&mut self, spec: GlobSpec) -> Result<Found, Diagnostic> {
         let found = glob::glob(&spec, &self.directory, &mut self.glob_tree, &self.ignored)?;
-        self.globs.push((spec, glob_fingerprint(&found)));
+        self.globs.push((spec, found.fingerprint()));
         Ok(found)
     }
 
@@ -289,15 +301,6 @@ fn plain_labels(value: &AttrValue, to: &mut Vec<Label>) {
         }
         _ => {}
     }
-}
-
-/// The identity of a glob's result.
-pub fn glob_fingerprint(found: &[String]) -> Fingerprint {
-    let mut builder = FingerprintBuilder::new("glob");
-    found.iter().for_each(|path| {
-        builder.str(path);
-    });
-    builder.finish()
 }
 
 /// The identity of what a target is, apart from where it stands.

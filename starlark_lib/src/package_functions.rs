@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
-use rbz_engine::label::PackageId;
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
@@ -12,9 +11,9 @@ use starlark::values::list::{ListRef, UnpackList};
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{Heap, Value, ValueLike};
 
-use crate::attr::AttrValue;
+use crate::attr::{AttrDefault, AttrValue, Configurable};
 use crate::evaluation::Evaluation;
-use crate::glob::{GlobKind, GlobSpec, check_pattern};
+use crate::glob::{Found, GlobKind, GlobSpec, check_pattern};
 use crate::instantiation;
 use crate::label_value::{StarlarkLabel, label_from};
 use crate::package::{
@@ -52,6 +51,11 @@ fn given<'v>(value: Option<Value<'v>>) -> Option<Value<'v>> {
     value.filter(|value| !value.is_none())
 }
 
+/// A truth value, which may be written as a number.
+fn truth(value: Value) -> Option<bool> {
+    value.unpack_bool().or_else(|| value.unpack_i32().map(|number| number != 0))
+}
+
 fn run_glob(
     spec: GlobSpec,
     allow_empty: bool,
@@ -61,54 +65,21 @@ fn run_glob(
     for pattern in spec.include.iter().chain(&spec.exclude) {
         check_pattern(pattern)?;
     }
-    let shown = spec.include.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>();
-    let excluded = !spec.exclude.is_empty();
-    let found = Evaluation::of(eval)?.package(function)?.borrow_mut().glob(spec)?;
-    if found.is_empty() && !allow_empty {
-        let but = if excluded { " that is not excluded" } else { "" };
-        let message = format!("`{function}` finds nothing{but}: {}", shown.join(", "));
-        return Err(Diagnostic::user(message)
-            .hint("if that is as it should be, say `allow_empty = True`")
-            .into());
-    }
-    Ok(found)
-}
-
-/// One entry of `packages` of a package group.
-fn package_pattern(
-    text: &str,
-    evaluation: &Evaluation,
-    from: &PackageId,
-) -> Result<PackagePattern, Diagnostic> {
-    let (exclude, path) = match text.strip_prefix('-') {
-        Some(path) => (true, path),
-        None => (false, text),
+    let shown = |patterns: &[String]| {
+        patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
     };
-    if path == "public" {
-        return Ok(PackagePattern { exclude, rule: VisibilityRule::Public });
+    let all = shown(&spec.include);
+    let Found { paths, idle } = Evaluation::of(eval)?.package(function)?.borrow_mut().glob(spec)?;
+    if allow_empty || idle.is_empty() && !paths.is_empty() {
+        return Ok(paths);
     }
-    let wrong = |reason: &str| Diagnostic::user(format!("`{text}` names no packages: {reason}"));
-    if !path.starts_with("//") && !path.starts_with('@') {
-        return Err(wrong("it must start with `//` or `@`").hint("`//pkg`, `//pkg/...` or `//...`"));
-    }
-    if path.contains(':') {
-        return Err(wrong("it is a label of a target").hint("`//pkg`, `//pkg/...` or `//...`"));
-    }
-    let (path, below) = match path.strip_suffix("...") {
-        Some(path) => (path.strip_suffix('/').filter(|p| !p.ends_with('/')).unwrap_or(path), true),
-        None => (path, false),
+    let message = match &idle[..] {
+        [] if all.is_empty() => format!("`{function}` has no patterns"),
+        [] => format!("`{function}` finds nothing that is not excluded: {all}"),
+        idle => format!("`{function}` finds nothing: {}", shown(idle)),
     };
-    // A label in the package says which repository and directory are meant.
-    let label = evaluation
-        .session
-        .parse_label(&format!("{path}:x"), from)
-        .map_err(|error| wrong(&error.reason))?;
-    let package = label.package().clone();
-    let rule = match below {
-        true => VisibilityRule::Subpackages(package),
-        false => VisibilityRule::Package(package),
-    };
-    Ok(PackagePattern { exclude, rule })
+    let error = Diagnostic::user(message);
+    Err(error.hint("if that is as it should be, say `allow_empty = True`").into())
 }
 
 /// A rule target as `existing_rule` shows it.
@@ -118,10 +89,20 @@ fn described<'v>(target: &Target, package: &PackageBuilder, heap: Heap<'v>) -> O
         ("kind".to_owned(), heap.alloc(rule.rule.name())),
         ("name".to_owned(), heap.alloc(target.label.name())),
     ];
-    for (name, value) in &rule.attrs {
-        if &**name != "name" {
-            entries.push((name.to_string(), plain_attribute::value(value, &package.id, heap)));
-        }
+    let schema = package.schema(target.label.name())?;
+    for (name, attr) in &schema.attrs {
+        // What is private is not shown, nor what nobody knows before analysis.
+        let value = match (rule.attrs.get(name), &attr.default) {
+            _ if &**name == "name" || name.starts_with('_') => continue,
+            (Some(value), _) => plain_attribute::value(value, &package.id, heap),
+            // A default that nobody could give, such as "by the size" for a timeout, is none.
+            (None, AttrDefault::Value(value)) if attr.kind.allows(value) => {
+                let value = Configurable::Plain(value.clone());
+                plain_attribute::value(&value, &package.id, heap)
+            }
+            (None, _) => continue,
+        };
+        entries.push((name.to_string(), value));
     }
     Some(heap.alloc(AllocDict(entries)))
 }
@@ -154,8 +135,7 @@ pub fn package_functions(builder: &mut GlobalsBuilder) {
             package.defaults.visibility = Some((visibility, texts));
         }
         if let Some(value) = given(default_testonly) {
-            let Some(flag) = value.unpack_bool().or(value.unpack_i32().map(|number| number != 0))
-            else {
+            let Some(flag) = truth(value) else {
                 return user_error("`default_testonly` must be True or False");
             };
             package.defaults.attrs.push(("testonly".into(), AttrValue::Bool(flag)));
@@ -223,8 +203,17 @@ pub fn package_functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = false)] allow_empty: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Vec<String>> {
-        let files_only = exclude_directories.into_option().is_none_or(|value| value.to_bool());
-        let kind = if files_only { GlobKind::Files } else { GlobKind::FilesAndDirectories };
+        let kind = match exclude_directories.into_option().map(|value| (value, truth(value))) {
+            None | Some((_, Some(true))) => GlobKind::Files,
+            Some((_, Some(false))) => GlobKind::FilesAndDirectories,
+            Some((value, None)) => {
+                return user_error(format!(
+                    "`exclude_directories` must be 1 or 0, but is `{}` ({})",
+                    value.to_repr(),
+                    value.get_type()
+                ));
+            }
+        };
         let spec = GlobSpec { include: include.items, exclude: exclude.items, kind };
         run_glob(spec, allow_empty, "glob", eval)
     }
@@ -261,7 +250,7 @@ pub fn package_functions(builder: &mut GlobalsBuilder) {
                 .items
                 .iter()
                 .filter(|text| *text != "private")
-                .map(|text| package_pattern(text, evaluation, &id))
+                .map(|text| PackagePattern::parse(text, evaluation, &id))
                 .collect::<Result<_, _>>()?,
         };
         // Anybody may refer to a group.
@@ -324,6 +313,18 @@ pub fn package_functions(builder: &mut GlobalsBuilder) {
     fn repo_name<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
         let package = Evaluation::of(eval)?.package("repo_name")?.borrow();
         Ok(package.id.repo.as_str().to_owned())
+    }
+
+    /// The name of the module that the package belongs to; there are no modules.
+    fn module_name<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+        Evaluation::of(eval)?.package("module_name")?;
+        Ok(NoneType)
+    }
+
+    /// The version of that module.
+    fn module_version<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+        Evaluation::of(eval)?.package("module_version")?;
+        Ok(NoneType)
     }
 
     /// The label that a text means in the package.

@@ -64,7 +64,7 @@ fn evaluate(
     shared.session.add_file(&shown, &label);
     let ast = dialect::parse(&shown, &text, FileKind::Build)?;
     let loads = load_statements(&ast, &label, shared)?;
-    let loaded = shared.modules.loaded_by(&loads, shared)?;
+    let loaded = shared.modules.loaded_by(&loads, id, shared)?;
     let directory = root.directory.join(&*id.path);
     let builder =
         PackageBuilder::new(id.clone(), &shown, directory, tree, shared.ignored(&id.repo)?);

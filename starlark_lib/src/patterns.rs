@@ -111,7 +111,7 @@ impl TargetPattern {
         match self {
             TargetPattern::Target(other) => other == label,
             TargetPattern::Package(package, _) => label.package() == package,
-            TargetPattern::Below(directory, _) => is_below(label.package(), directory),
+            TargetPattern::Below(directory, _) => label.package().is_below(directory),
             TargetPattern::Path(path) => {
                 let package = label.package();
                 package.repo.is_main()
@@ -140,17 +140,6 @@ fn directory_of(
     let path = join(&from.path, text);
     check_package(&path).map_err(|reason| error(&reason))?;
     Ok(PackageId::new(from.repo.clone(), &path))
-}
-
-/// Whether a package is at or below a directory.
-fn is_below(package: &PackageId, directory: &PackageId) -> bool {
-    package.repo == directory.repo
-        && (directory.path.is_empty()
-            || package.path == directory.path
-            || package
-                .path
-                .strip_prefix(&*directory.path)
-                .is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// Whether a target is left out of patterns that do not name it.
@@ -272,7 +261,7 @@ impl Loader {
         let mut pending = vec![directory.clone()];
         while let Some(package) = pending.pop() {
             let skip = excluded.iter().any(|pattern| match pattern {
-                TargetPattern::Below(directory, _) => is_below(&package, directory),
+                TargetPattern::Below(directory, _) => package.is_below(directory),
                 _ => false,
             });
             let path = root.directory.join(&*package.path);

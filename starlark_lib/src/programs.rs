@@ -14,7 +14,7 @@ use crate::attr::AttrValue;
 use crate::builtin_providers::Builtin;
 use crate::common_attributes::{SIZES, TIMEOUTS};
 use crate::configured_target::ConfiguredTarget;
-use crate::locations::{PathStyle, expand_make_variables};
+use crate::locations::{Locations, PathStyle, expand_make_variables};
 use crate::rule_context::RuleContext;
 
 /// The program that a target is; `None` if it is none.
@@ -28,9 +28,10 @@ pub fn program(
     else {
         return Ok(None);
     };
+    let expansion = Expansion::of(context);
     let mut args = Vec::new();
     for text in context.strings("args") {
-        let text = expand(context, "args", &text)?;
+        let text = expansion.expand("args", &text)?;
         let words = shell_words::split(&text).map_err(|error| {
             Diagnostic::user(format!(
                 "in the attribute `args` of `{}`: `{text}` cannot be split into words: {error}",
@@ -42,7 +43,7 @@ pub fn program(
     let mut env = BTreeMap::new();
     if let Some(AttrValue::StringDict(entries)) = attribute(context, "env") {
         for (name, value) in entries {
-            env.insert(name.clone(), expand(context, "env", value)?.into());
+            env.insert(name.clone(), expansion.expand("env", value)?.into());
         }
     }
     let mut inherited_env = context.strings("env_inherit");
@@ -88,18 +89,30 @@ fn check_name(
     .hint(format!("give the target another name than `{}`", context.label.name())))
 }
 
-fn expand(context: &RuleContext, attribute: &str, text: &str) -> Result<String, Diagnostic> {
-    let place = |mut error: Diagnostic| {
-        error.message =
-            format!("in the attribute `{attribute}` of `{}`: {}", context.label, error.message);
-        error
-    };
-    let package = context.label.package();
-    let text = context
-        .locations()
-        .expand(text, package, &context.workspace, PathStyle::Runfiles)
-        .map_err(place)?;
-    expand_make_variables(&text, attribute, &context.make_variables()).map_err(place)
+/// What stands for `$(…)` in the attributes of a target.
+struct Expansion<'a> {
+    context: &'a RuleContext,
+    locations: Locations,
+    variables: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl<'a> Expansion<'a> {
+    fn of(context: &'a RuleContext) -> Self {
+        let (locations, variables) = (context.locations(), context.make_variables());
+        Expansion { context, locations, variables }
+    }
+
+    fn expand(&self, attribute: &str, text: &str) -> Result<String, Diagnostic> {
+        let RuleContext { label, workspace, .. } = self.context;
+        let expanded = self
+            .locations
+            .expand(text, label.package(), workspace, PathStyle::Runfiles)
+            .and_then(|text| expand_make_variables(&text, attribute, &self.variables));
+        expanded.map_err(|error| {
+            let message = format!("in the attribute `{attribute}` of `{label}`: {}", error.message);
+            Diagnostic { message, ..error }
+        })
+    }
 }
 
 fn attribute<'a>(context: &'a RuleContext, name: &str) -> Option<&'a AttrValue> {

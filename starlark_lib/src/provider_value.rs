@@ -26,11 +26,11 @@ use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
 use crate::attr_functions::ProviderName;
 use crate::builtin_providers::Builtin;
-use crate::conversion::{from_plain, to_plain};
+use crate::conversion::{self, from_plain, to_plain};
 use crate::evaluation::Evaluation;
 use crate::limits;
 use crate::nearest::hinted;
-use crate::value_repr::write_instance;
+use crate::value_repr::{with_article, write_instance};
 
 /// What does not change about a provider when its module is frozen.
 #[derive(Debug)]
@@ -212,7 +212,9 @@ impl ProviderCore {
         if let Some(builtin) = self.builtin {
             builtin.check(&mut plain)?;
         }
-        Ok(ProviderInstance { id: id.clone(), fields: plain })
+        let instance = ProviderInstance::new(id.clone(), plain);
+        conversion::check_depth(instance.depth(), &format!("the provider `{}`", id.name))?;
+        Ok(instance)
     }
 }
 
@@ -347,6 +349,15 @@ pub fn provider_globals(builder: &mut GlobalsBuilder) {
         let fields = fields.into_option().map(field_names).transpose()?;
         let core = Arc::new(ProviderCore { id: OnceLock::new(), fields, builtin: None });
         let heap = eval.heap();
+        if let Some(init) = init.into_option()
+            && init.get_type() != "function"
+        {
+            return Err(Diagnostic::user(format!(
+                "`init` of a provider must be a function, not {}",
+                with_article(init.get_type())
+            ))
+            .into());
+        }
         Ok(match init.into_option() {
             None => heap.alloc(ProviderType { core, init: None, raw: false }),
             Some(init) => {

@@ -18,6 +18,7 @@ use crate::repository_archive;
 use crate::repository_context;
 use crate::repository_declaration::{BuildSource, RepositoryDeclaration, RepositoryKind};
 use crate::source_tree::SourceTree;
+use crate::starlark_error;
 
 /// Where the files of a repository lie.
 #[derive(Clone, Debug)]
@@ -157,20 +158,34 @@ impl MadeRepositories {
             return result;
         }
         MAKING.with_borrow_mut(|making| making.push(name.clone()));
-        let result = make(declaration, shared).map(Arc::new).map_err(|mut diagnostic| {
-            let what = format!("for the repository `{name}`, declared here");
-            diagnostic.trace.push(Frame {
-                place: Some(declaration.place.clone()),
-                what,
-                source: None,
-            });
-            diagnostic
-        });
+        let result = make(declaration, shared)
+            .map(Arc::new)
+            .map_err(|error| of_declaration(error, declaration, shared));
         MAKING.with_borrow_mut(|making| making.pop());
         let mut made = self.made.lock().unwrap_or_else(|poison| poison.into_inner());
         made.insert(name.clone(), result.clone());
         result
     }
+}
+
+/// The error for a repository that cannot be made. What a rule that came with the program says of it
+/// by intention begins where the user declares it.
+fn of_declaration(
+    error: Box<Diagnostic>,
+    declaration: &RepositoryDeclaration,
+    shared: &Shared,
+) -> Box<Diagnostic> {
+    let mut error = starlark_error::at_caller(error, |file| shared.is_shipped_file(file));
+    let RepositoryDeclaration { name, place, .. } = declaration;
+    let is_users = !shared.is_shipped_file(&place.file);
+    if error.deliberate && error.place.is_none() && is_users {
+        error.message = format!("for the repository `{name}`: {}", error.message);
+        error.place = Some(place.clone());
+        return error;
+    }
+    let what = format!("for the repository `{name}`, declared here");
+    error.trace.push(Frame { place: Some(place.clone()), what, source: None });
+    error
 }
 
 /// The state of a repository in the output base, kept beside it.

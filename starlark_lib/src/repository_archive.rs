@@ -32,7 +32,13 @@ pub fn fetch(
 
 /// The first of the files that is there.
 pub fn find(urls: &[String], tree: &mut SourceTree) -> Result<PathBuf, Box<Diagnostic>> {
-    for url in urls {
+    // Where a file is named too, addresses in the network are only other ways to the same.
+    let is_local = |url: &&String| url.starts_with(FILE);
+    let local: Vec<&String> = urls.iter().filter(is_local).collect();
+    if let ([], Some(first)) = (&local[..], urls.first()) {
+        return Err(Box::new(unreachable(first)));
+    }
+    for url in local {
         let path = local_path(url)?;
         if tree.kind(&path)? == EntryKind::File {
             return Ok(path);
@@ -42,16 +48,17 @@ pub fn find(urls: &[String], tree: &mut SourceTree) -> Result<PathBuf, Box<Diagn
     Err(Box::new(Diagnostic::user(format!("there is no file at {}", shown.join(" or ")))))
 }
 
+/// How the address of a file begins.
+const FILE: &str = "file://";
+
+fn unreachable(url: &str) -> Diagnostic {
+    Diagnostic::user(format!("`{url}` cannot be fetched: nothing is loaded from the network"))
+        .hint("fetch it yourself, and give its path as `file:///…`")
+}
+
 /// The path that a URL means.
 fn local_path(url: &str) -> Result<PathBuf, Box<Diagnostic>> {
-    let Some(path) = url.strip_prefix("file://") else {
-        return Err(Box::new(
-            Diagnostic::user(format!(
-                "`{url}` cannot be fetched: nothing is loaded from the network"
-            ))
-            .hint("fetch it yourself, and give its path as `file:///…`"),
-        ));
-    };
+    let path = url.strip_prefix(FILE).ok_or_else(|| Box::new(unreachable(url)))?;
     let path = path.strip_prefix("localhost").unwrap_or(path);
     if !path.starts_with('/') {
         return Err(Box::new(Diagnostic::user(format!(
@@ -85,6 +92,35 @@ fn unescaped(path: &str) -> String {
     String::from_utf8_lossy(&result).into_owned()
 }
 
+/// The digest in hexadecimal that a checksum such as `sha256-…` in base 64 gives.
+pub fn sha256_of_integrity(integrity: &str) -> Result<String, Diagnostic> {
+    let wrong = || {
+        Diagnostic::user(format!("`{integrity}` is no checksum that is known"))
+            .hint("`integrity` is `sha256-` and 44 characters of base 64; or give a `sha256`")
+    };
+    let text = integrity.strip_prefix("sha256-").and_then(|text| text.strip_suffix('='));
+    let text = text.filter(|text| text.len() == 43).ok_or_else(wrong)?;
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(32), 0_u32, 0);
+    for byte in text.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err(wrong()),
+        };
+        bits = bits << 6 | u32::from(digit);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            // The eight bits above those that are left.
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    Ok(hex::encode(bytes))
+}
+
 /// Checks the digest of a fetched file.
 pub fn check(path: &Path, sha256: &str, tree: &mut SourceTree) -> Result<(), Box<Diagnostic>> {
     let found = tree.digest(path)?.to_hex();
@@ -107,4 +143,22 @@ pub fn check(path: &Path, sha256: &str, tree: &mut SourceTree) -> Result<(), Box
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_in_base_64_is_the_same_in_hexadecimal() {
+        // Of the empty text.
+        let empty = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        assert_eq!(
+            sha256_of_integrity(empty).unwrap(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        for wrong in ["", "sha512-abc", "sha256-abc", &empty.replace('+', "ä")] {
+            assert!(sha256_of_integrity(wrong).is_err(), "{wrong}");
+        }
+    }
 }

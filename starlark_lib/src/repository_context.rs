@@ -85,13 +85,24 @@ impl RepositoryStage {
     /// The path in the repository that is to be written.
     pub fn output(&self, value: Value) -> anyhow::Result<PathBuf> {
         let path = self.resolve(value)?;
-        if !self.is_own(&path) {
-            return Err(Diagnostic::user(format!(
-                "`{}` lies outside of the repository `{}`; a rule writes only into its own",
+        let outside = |leads: &str| {
+            Diagnostic::user(format!(
+                "`{}` {leads} outside of the repository `{}`; a rule writes only into its own",
                 path.display(),
                 self.name
             ))
-            .into());
+        };
+        if !self.is_own(&path) {
+            return Err(outside("lies").into());
+        }
+        // Of the directories above, those that are there may be links that the rule made.
+        let above = path.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
+        let own = self.directory.canonicalize().ok();
+        if path != self.directory
+            && let (Some(above), Some(own)) = (above, own)
+            && !above.starts_with(&own)
+        {
+            return Err(outside("leads").into());
         }
         Ok(path)
     }

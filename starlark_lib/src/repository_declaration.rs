@@ -111,17 +111,18 @@ struct Declared {
 }
 
 impl DeclaredRepositories {
-    /// Adds a declaration. A later one replaces an earlier one of the same part of WORKSPACE;
-    /// those of earlier parts may have been used by a `load`, so they stay as they are.
-    pub fn declare(&self, declaration: RepositoryDeclaration) -> Result<(), Diagnostic> {
+    /// Adds a declaration, unless another one stands for it; whether it counts. A later one replaces
+    /// an earlier one of the same part of WORKSPACE; those of earlier parts may have been used by a
+    /// `load`, so they stay as they are.
+    pub fn declare(&self, declaration: RepositoryDeclaration) -> Result<bool, Diagnostic> {
         let mut table = self.table.write().unwrap_or_else(|poison| poison.into_inner());
         let part = table.part;
         if table.overridden.contains(&declaration.name) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(other) = table.declared.get(&declaration.name) {
             if table.defaults {
-                return Ok(());
+                return Ok(false);
             }
             if other.part != part {
                 let mut diagnostic = Diagnostic::user(format!(
@@ -138,7 +139,7 @@ impl DeclaredRepositories {
         }
         let name = declaration.name.clone();
         table.declared.insert(name, Declared { declaration: Arc::new(declaration), part });
-        Ok(())
+        Ok(true)
     }
 
     /// Has the repository `name` be the directory `path`, whatever else declares it.

@@ -79,6 +79,14 @@ fn unpack(
     Ok(())
 }
 
+/// What a rule is told of a file that was fetched; of another one the evaluation ends.
+fn fetched<'v>(sha256: &str, heap: Heap<'v>) -> Value<'v> {
+    heap.alloc(AllocStruct([
+        ("success", Value::new_bool(true)),
+        ("sha256", heap.alloc(sha256.to_ascii_lowercase())),
+    ]))
+}
+
 /// The program called `name` on the search path; every place that was looked at is noted.
 fn which(name: &str, stage: &RepositoryStage) -> anyhow::Result<Option<PathBuf>> {
     if name.is_empty() || name.contains('/') {
@@ -216,6 +224,13 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
             this.0.tree().digest(&path)?;
         }
         let directory = this.0.directory.join(working_directory);
+        if !directory.is_dir() {
+            return Err(Diagnostic::user(format!(
+                "there is no directory `{}`, the `working_directory` of `execute`",
+                directory.display()
+            ))
+            .into());
+        }
         let extra = environment
             .entries
             .iter()
@@ -334,7 +349,7 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
         #[starlark(default = "")] strip_prefix: &str,
         #[starlark(require = named, default = "")] stripPrefix: &str,
         heap: Heap<'v>,
-    ) -> anyhow::Result<NoneType> {
+    ) -> anyhow::Result<Value<'v>> {
         let path = {
             let mut tree = this.0.tree();
             let path = repository_archive::find(&urls(url)?, &mut tree).map_err(|error| *error)?;
@@ -344,7 +359,7 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
         let output = this.0.output(output.into_option().unwrap_or(heap.alloc("")))?;
         let prefix = if strip_prefix.is_empty() { stripPrefix } else { strip_prefix };
         unpack(&this.0, &path, r#type, prefix, &output)?;
-        Ok(NoneType)
+        Ok(fetched(sha256, heap))
     }
 
     /// Copies the file at a `file://` URL into the repository.
@@ -354,7 +369,8 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
         output: Value<'v>,
         #[starlark(default = "")] sha256: &str,
         #[starlark(default = false)] executable: bool,
-    ) -> anyhow::Result<NoneType> {
+        heap: Heap<'v>,
+    ) -> anyhow::Result<Value<'v>> {
         let bytes = {
             let mut tree = this.0.tree();
             let path = repository_archive::find(&urls(url)?, &mut tree).map_err(|error| *error)?;
@@ -362,7 +378,7 @@ pub fn repository_methods(builder: &mut MethodsBuilder) {
             tree.read(&path)?.0
         };
         write(&this.0.output(output)?, &bytes, executable)?;
-        Ok(NoneType)
+        Ok(fetched(sha256, heap))
     }
 
     /// Removes a file or directory of the repository; whether it was there.

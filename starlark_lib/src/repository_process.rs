@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,8 +43,8 @@ pub fn run(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| fault("run", error))?;
-    let stdout = child.stdout.take().map(|pipe| thread::spawn(move || drain(pipe)));
-    let stderr = child.stderr.take().map(|pipe| thread::spawn(move || drain(pipe)));
+    let stdout = child.stdout.take().map(Reader::of);
+    let stderr = child.stderr.take().map(Reader::of);
     let seconds = u64::try_from(timeout).unwrap_or(0);
     let deadline = Instant::now() + Duration::from_secs(seconds.max(1));
     let mut pause = Duration::from_millis(1);
@@ -59,17 +61,60 @@ pub fn run(
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     };
-    let text = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
-        // A reader that panicked read nothing.
-        let bytes = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    // A process of its own that it left behind may hold the pipes for ever.
+    let patience = deadline.saturating_duration_since(Instant::now()).max(LAST_WORDS);
+    let text = |reader: Option<Reader>| {
+        let bytes = reader.map(|reader| reader.read(patience)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     Ok(ProcessResult { status, stdout: text(stdout), stderr: text(stderr) })
 }
 
-fn drain(mut pipe: impl Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // What was read before an error counts; the exit status tells the rest.
-    let _ = pipe.read_to_end(&mut bytes);
-    bytes
+/// For how long what a process wrote is read when its time is over.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Reads a pipe on a thread, which ends with the last process that holds the other end.
+struct Reader {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    done: Receiver<()>,
+}
+
+impl Reader {
+    fn of(mut pipe: impl Read + Send + 'static) -> Reader {
+        let (sender, done) = mpsc::channel();
+        let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let to = bytes.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            // What was read before an error counts; the exit status tells the rest.
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                to.lock().unwrap_or_else(|poison| poison.into_inner()).extend(&buffer[..count]);
+            }
+            // Whoever waits no longer has what was there.
+            let _ = sender.send(());
+        });
+        Reader { bytes, done }
+    }
+
+    /// What was written, up to the end or for so long.
+    fn read(self, patience: Duration) -> Vec<u8> {
+        // Both an end and none in time are an answer.
+        let _ = self.done.recv_timeout(patience);
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(|poison| poison.into_inner()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_leaves_another_behind_is_not_waited_for_longer_than_its_time() {
+        let argv = ["/bin/sh", "-c", "echo out; sleep 60 & exit 3"].map(str::to_owned);
+        let path = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+        let start = Instant::now();
+        let result = run(&argv, &path, Path::new("/"), 1).unwrap();
+        assert_eq!((result.status, &*result.stdout), (3, "out\n"));
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
 }

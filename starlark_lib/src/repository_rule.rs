@@ -20,9 +20,11 @@ use starlark::values::{
     Trace, Value, starlark_value,
 };
 
+use crate::action_arguments::wrong;
 use crate::attr::{AttrSchema, AttrValue};
 use crate::attr_functions::attribute_dict;
 use crate::attribute_conversion;
+use crate::dialect;
 use crate::evaluation::{Evaluation, Stage};
 use crate::nearest;
 use crate::repository_declaration::RepositoryKind;
@@ -141,16 +143,17 @@ impl<'v> StarlarkValue<'v> for FrozenStarlarkRepositoryRule {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
         args.no_positional_args(eval.heap())?;
-        let mut name = None;
+        let (mut name, mut mapping) = (None, None);
         let mut given = Vec::new();
         for (key, value) in args.names_map()? {
-            match (key.as_str(), value.is_none()) {
-                ("name", _) => name = value.unpack_str().map(str::to_owned),
-                (_, true) | ("repo_mapping", _) => {}
+            match (dialect::real_name(key.as_str()), value.is_none()) {
+                (_, true) => {}
+                ("name", _) => name = Some(value),
+                ("repo_mapping", _) => mapping = Some(value),
                 (key, false) => given.push((key.to_owned(), value)),
             }
         }
-        self.declare(name, given, eval).map_err(starlark::Error::new_native)?;
+        self.declare(name, given, mapping, eval).map_err(starlark::Error::new_native)?;
         Ok(Value::new_none())
     }
 }
@@ -158,8 +161,9 @@ impl<'v> StarlarkValue<'v> for FrozenStarlarkRepositoryRule {
 impl FrozenStarlarkRepositoryRule {
     fn declare<'v>(
         &self,
-        name: Option<String>,
+        name: Option<Value<'v>>,
         given: Vec<(String, Value<'v>)>,
+        mapping: Option<Value<'v>>,
         eval: &Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<()> {
         let Some(rule) = &self.rule else {
@@ -170,6 +174,10 @@ impl FrozenStarlarkRepositoryRule {
         let Some(name) = name else {
             return Err(Diagnostic::user(format!("this `{rule}` has no `name`")).into());
         };
+        let name = name.unpack_str().ok_or_else(|| KeywordError {
+            keyword: "name".to_owned(),
+            diagnostic: wrong("name", "a string", name),
+        })?;
         let evaluation = Evaluation::of(eval)?;
         let mut attrs: BTreeMap<Arc<str>, AttrValue> = BTreeMap::new();
         for (key, value) in given {
@@ -200,7 +208,8 @@ impl FrozenStarlarkRepositoryRule {
             .into());
         }
         let fingerprint = self.schema.fingerprint;
-        declare(&name, RepositoryKind::Rule { rule: rule.clone(), fingerprint, attrs }, eval)
+        let kind = RepositoryKind::Rule { rule: rule.clone(), fingerprint, attrs };
+        declare(name, kind, mapping, eval)
     }
 }
 

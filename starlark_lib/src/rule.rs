@@ -103,8 +103,8 @@ pub struct RuleSchema {
     pub transition: Option<FunctionRef>,
     /// What its implementation must return.
     pub provides: Vec<ProviderId>,
-    /// The toolchain types that it needs, and whether it cannot do without.
-    pub toolchains: Vec<(Label, bool)>,
+    /// The toolchain types that it asks for.
+    pub toolchains: Vec<Label>,
     /// Files that each target makes, by the name in `ctx.outputs`, with a template such as
     /// `%{name}.txt` (`outputs`).
     pub implicit_outputs: Vec<(Arc<str>, Arc<str>)>,

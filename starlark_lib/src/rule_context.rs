@@ -67,11 +67,13 @@ pub struct RuleContext {
     pub host_constraints: Arc<[Label]>,
     /// What of the configuration was read.
     pub reads: OptionReads,
-    state: Mutex<State>,
+    /// What the rule has made so far.
+    pub made: Mutex<Made>,
 }
 
+/// The actions and outputs of a target whose rule is being evaluated; nothing at the start.
 #[derive(Debug, Default)]
-struct State {
+pub struct Made {
     actions: Vec<Action>,
     outputs: IndexMap<Arc<str>, DeclaredOutput>,
     finished: bool,
@@ -84,49 +86,10 @@ struct DeclaredOutput {
     written: bool,
 }
 
-/// Everything that a [`RuleContext`] is made of at the start.
-pub struct RuleContextParts {
-    /// See [`RuleContext::label`].
-    pub label: Label,
-    /// See [`RuleContext::schema`].
-    pub schema: Arc<RuleSchema>,
-    /// See [`RuleContext::configuration`].
-    pub configuration: Arc<Configuration>,
-    /// See [`RuleContext::attributes`].
-    pub attributes: Arc<ResolvedAttributes>,
-    /// See [`RuleContext::dependencies`].
-    pub dependencies: Vec<Arc<ConfiguredTarget>>,
-    /// See [`RuleContext::workspace`].
-    pub workspace: Arc<str>,
-    /// See [`RuleContext::build_file`].
-    pub build_file: Arc<str>,
-    /// See [`RuleContext::shell`].
-    pub shell: Arc<Result<Shell, Diagnostic>>,
-    /// See [`RuleContext::host_constraints`].
-    pub host_constraints: Arc<[Label]>,
-}
-
 impl RuleContext {
-    /// The context at the start of the evaluation.
-    pub fn new(parts: RuleContextParts) -> Self {
-        RuleContext {
-            label: parts.label,
-            schema: parts.schema,
-            configuration: parts.configuration,
-            attributes: parts.attributes,
-            dependencies: parts.dependencies,
-            workspace: parts.workspace,
-            build_file: parts.build_file,
-            shell: parts.shell,
-            host_constraints: parts.host_constraints,
-            reads: OptionReads::default(),
-            state: Mutex::default(),
-        }
-    }
-
-    fn state(&self) -> Result<MutexGuard<'_, State>, Diagnostic> {
+    fn state(&self) -> Result<MutexGuard<'_, Made>, Diagnostic> {
         // Only one thread evaluates a rule, so the lock is never contended nor poisoned by others.
-        let state = self.state.lock().unwrap_or_else(|poison| poison.into_inner());
+        let state = self.made.lock().unwrap_or_else(|poison| poison.into_inner());
         if state.finished {
             return Err(Diagnostic::user(format!(
                 "`ctx` of `{}` is used after its rule was evaluated",
@@ -198,6 +161,20 @@ impl RuleContext {
         Ok(artifact)
     }
 
+    /// The program of a target that does not name one: its output with its own name.
+    pub fn default_program(&self) -> Result<Artifact, Diagnostic> {
+        let path = join(&self.label.package().exec_dir(), self.label.name());
+        let known = self.state()?.outputs.get(&*path).map(|output| output.artifact.clone());
+        known.ok_or_else(|| {
+            let what = if self.schema.test { "tests" } else { "programs" };
+            Diagnostic::user(format!(
+                "the targets of `{}` are {what}, but its implementation made no program for `{}`",
+                self.schema.rule, self.label
+            ))
+            .hint("return `DefaultInfo(executable = …)` with an output of one of its actions")
+        })
+    }
+
     /// Adds an action. Every output of it must have been declared, and be written by it alone.
     pub fn register(&self, action: Action) -> Result<(), Diagnostic> {
         let mut state = self.state()?;
@@ -261,7 +238,7 @@ impl RuleContext {
 
     /// Ends the evaluation after an error.
     pub fn abandon(&self) {
-        self.state.lock().unwrap_or_else(|poison| poison.into_inner()).finished = true;
+        self.made.lock().unwrap_or_else(|poison| poison.into_inner()).finished = true;
     }
 
     /// The attribute `name`.
@@ -344,7 +321,7 @@ mod tests {
     #[test]
     fn a_context_is_dead_after_its_rule() {
         let options = ConfigurationOptions::default();
-        let context = RuleContext::new(RuleContextParts {
+        let context = RuleContext {
             label: PackageId::new(RepoName::main(), "a").label("x"),
             schema: crate::native_rule::schema(NativeRule::Alias).clone(),
             configuration: Configuration::of_command_line(&options, []).unwrap(),
@@ -354,7 +331,9 @@ mod tests {
             build_file: "a/BUILD".into(),
             shell: Arc::new(Err(Diagnostic::user("no shell"))),
             host_constraints: Arc::new([]),
-        });
+            reads: OptionReads::default(),
+            made: Mutex::default(),
+        };
         assert!(context.check_alive().is_ok());
         assert_eq!(context.finish().map(|actions| actions.len()), Ok(0));
         let error = context.declare(ArtifactKind::File, "f", None, None).unwrap_err();

@@ -200,19 +200,12 @@ fn default_info(
             }
             Some(file.clone())
         }
-        _ if context.schema.executable => Some(
-            context
-                .declare(ArtifactKind::File, context.label.name(), None, None)
-                .map_err(Box::new)?,
-        ),
+        _ if context.schema.executable => Some(context.default_program().map_err(Box::new)?),
         _ => None,
     };
     let files = match field("files") {
         Some(Plain::Depset(files)) => files.clone(),
-        _ => Depset::of_files(match predeclared.is_empty() {
-            false => predeclared,
-            true => executable.iter().cloned().collect(),
-        }),
+        _ => Depset::of_files(predeclared.into_iter().chain(executable.clone())),
     };
     let runfiles = |names: [&str; 2]| {
         let found = names.iter().find_map(|name| field(name));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbz_engine::artifact::{Artifact, ArtifactKind, Root};
+use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
 use rbz_engine::value::Value as Plain;
@@ -62,7 +63,7 @@ impl RuleContext {
             };
             for label in outputs {
                 if let Ok(file) = self.declare(ArtifactKind::File, label.name(), None, None) {
-                    locations.add_files(label, vec![file]);
+                    locations.add_files(label, Depset::of_files([file]));
                 }
             }
         }

@@ -8,23 +8,24 @@ use allocative::Allocative;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::label::{Label, PackageId, RepoName};
+use rbz_engine::value::ProviderId;
 use starlark::any::ProvidesStaticType;
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::{Arguments, Evaluator};
 use starlark::starlark_module;
-use starlark::values::dict::DictRef;
-use starlark::values::list::ListRef;
 use starlark::values::none::NoneOr;
 use starlark::values::{
     AllocValue, Freeze, FreezeResult, Freezer, FrozenValue, Heap, NoSerialize, StarlarkValue,
     Trace, Value, starlark_value,
 };
 
+use crate::action_arguments::{list, string_pairs, wrong};
 use crate::attr_functions::{ProviderName, TransitionName, attribute_dict};
 use crate::common_attributes;
 use crate::evaluation::{Evaluation, Stage};
 use crate::instantiation;
 use crate::label_value::label_from;
+use crate::not_there::not_there;
 use crate::rule::{BuildSetting, RuleRef, RuleSchema};
 
 /// A rule in the module that makes it.
@@ -111,6 +112,9 @@ impl<'v> StarlarkValue<'v> for StarlarkRule<'v> {
 
     fn export_as(&self, name: &str, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<()> {
         if let Stage::Module(module) = &Evaluation::of(eval)?.stage {
+            if self.exported.get().is_none() {
+                check_name(name, self.schema.test).map_err(starlark::Error::new_native)?;
+            }
             // The first name counts: `b = a` does not rename a rule.
             self.exported.get_or_init(|| RuleRef::Starlark {
                 module: module.label.clone(),
@@ -161,29 +165,47 @@ impl<'v> StarlarkValue<'v> for FrozenStarlarkRule {
 #[derive(Clone, Copy, Debug, ProvidesStaticType)]
 pub struct BuildSettingName(pub BuildSetting);
 
-/// What `config_common.toolchain_type()` answers: the type, and whether it is mandatory.
-#[derive(Clone, Debug, ProvidesStaticType)]
-pub struct ToolchainTypeName(pub Label, pub bool);
-
 fn user_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(Diagnostic::user(message).into())
+}
+
+/// Bazel's rule: from the name of a rule one sees whether its targets are tests.
+fn check_name(name: &str, test: bool) -> Result<(), Diagnostic> {
+    if test == name.ends_with("_test") {
+        return Ok(());
+    }
+    Err(match test {
+        true => Diagnostic::user(format!(
+            "`{name}` cannot be the name of a rule for tests: it must end in `_test`"
+        ))
+        .hint(format!("call it `{name}_test`")),
+        false => Diagnostic::user(format!(
+            "`{name}` cannot be the name of a rule: its targets are no tests, but it ends in `_test`"
+        ))
+        .hint("declare it with `test = True`, or give it another name"),
+    })
 }
 
 fn required_toolchains<'v>(
     value: Option<Value<'v>>,
     evaluation: &Evaluation,
     package: &PackageId,
-) -> anyhow::Result<Vec<(Label, bool)>> {
-    let Some(list) = value.filter(|value| !value.is_none()) else { return Ok(vec![]) };
-    let Some(list) = ListRef::from_value(list) else {
-        return user_error("`toolchains` must be a list of labels of toolchain types");
-    };
-    list.iter()
-        .map(|item| match item.request_value::<ToolchainTypeName>() {
-            Some(ToolchainTypeName(label, mandatory)) => Ok((label, mandatory)),
-            None => Ok((label_from(item, evaluation, package)?, true)),
-        })
+) -> anyhow::Result<Vec<Label>> {
+    let Some(value) = value else { return Ok(vec![]) };
+    list("toolchains", "a list of labels of toolchain types", value)?
+        .into_iter()
+        .map(|item| label_from(item, evaluation, package))
         .collect()
+}
+
+/// The argument `provides`.
+fn promised_providers(value: Value) -> anyhow::Result<Vec<ProviderId>> {
+    const EXPECTED: &str = "a list of providers";
+    let provider = |item: Value| match item.request_value::<ProviderName>() {
+        Some(ProviderName(id)) => Ok(id),
+        None => Err(wrong("provides", EXPECTED, item).into()),
+    };
+    list("provides", EXPECTED, value)?.into_iter().map(provider).collect()
 }
 
 /// `rule()`.
@@ -228,7 +250,9 @@ pub fn rule_functions(builder: &mut GlobalsBuilder) {
         let given = |value: Option<Value<'v>>| value.filter(|value| !value.is_none());
         for (argument, value) in [("parent", parent), ("subrules", subrules)] {
             if given(value).is_some_and(|value| value.to_bool()) {
-                return user_error(format!("`{argument}` of `rule` is not supported"));
+                return Err(not_there(&format!("`{argument}` of `rule`"))
+                    .hint("write functions that several implementations call")
+                    .into());
             }
         }
         let evaluation = Evaluation::of(eval)?;
@@ -260,30 +284,21 @@ pub fn rule_functions(builder: &mut GlobalsBuilder) {
                 None => return user_error("`cfg` of a rule must be a transition"),
             },
         };
-        let mut provided = Vec::new();
-        if let Some(list) = given(provides) {
-            for item in ListRef::from_value(list).into_iter().flat_map(|list| list.iter()) {
-                match item.request_value::<ProviderName>() {
-                    Some(ProviderName(id)) => provided.push(id),
-                    None => return user_error("`provides` must be a list of providers"),
-                }
-            }
+        let initializer = given(initializer);
+        if let Some(value) = initializer
+            && value.function_name().is_none()
+        {
+            return Err(wrong("initializer", "a function", value).into());
         }
-        let mut implicit_outputs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-        if let Some(dict) = given(outputs) {
-            for (name, template) in DictRef::from_value(dict).iter().flat_map(|dict| dict.iter()) {
-                match (name.unpack_str(), template.unpack_str()) {
-                    (Some(name), Some(template)) => {
-                        implicit_outputs.push((name.into(), template.into()));
-                    }
-                    _ => {
-                        return user_error(
-                            "`outputs` must be a dict from names to templates of file names",
-                        );
-                    }
-                }
+        let implicit_outputs = match given(outputs) {
+            None => vec![],
+            Some(value) if value.function_name().is_some() => {
+                return Err(not_there("a function as `outputs` of `rule`")
+                    .hint("declare the files with `attr.output`, or in the implementation")
+                    .into());
             }
-        }
+            Some(dict) => string_pairs("outputs", dict)?,
+        };
         let test = test || analysis_test;
         let mut schema_attrs = common_attributes::of_rules(test, test || executable);
         if let Some(setting) = build_setting {
@@ -312,18 +327,13 @@ pub fn rule_functions(builder: &mut GlobalsBuilder) {
             test,
             build_setting,
             transition,
-            provides: provided,
-            toolchains: required_toolchains(toolchains, evaluation, &package)?,
+            provides: given(provides).map(promised_providers).transpose()?.unwrap_or_default(),
+            toolchains: required_toolchains(given(toolchains), evaluation, &package)?,
             implicit_outputs,
             analysis_test,
             doc: doc.into_option().unwrap_or_default().into(),
             fingerprint: Fingerprint(fingerprint.0),
         };
-        Ok(StarlarkRule {
-            implementation,
-            initializer: given(initializer),
-            schema,
-            exported: OnceCell::new(),
-        })
+        Ok(StarlarkRule { implementation, initializer, schema, exported: OnceCell::new() })
     }
 }

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use crate::glob::{self, GlobSpec};
 use crate::loader::Shared;
 use crate::package::Package;
-use crate::package_builder::glob_fingerprint;
 use crate::package_loader::LoadedPackage;
 use crate::source_tree::SourceTree;
 
@@ -102,7 +101,7 @@ impl SavedPackages {
             let mut tree = SourceTree::new(shared.files.clone());
             for (spec, result) in &saved.globs {
                 let found = glob::glob(spec, &directory, &mut tree, &ignored).ok()?;
-                if glob_fingerprint(&found) != *result {
+                if found.fingerprint() != *result {
                     return None;
                 }
             }
@@ -144,6 +143,7 @@ pub fn key(id: &PackageId, shared: &Shared) -> Result<Fingerprint, Box<Diagnosti
     let root = shared.repository(&id.repo)?;
     let mut builder = FingerprintBuilder::new(FORMAT);
     builder.str(&shared.session.workspace());
+    shared.session.add_mappings_to(&mut builder);
     builder.str(&root.directory.to_string_lossy());
     builder.str(&format!("{:?}", root.overlay));
     for ignored in &shared.ignored(&id.repo)?.listed {

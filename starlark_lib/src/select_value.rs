@@ -9,7 +9,7 @@ use starlark::coerce::Coerce;
 use starlark::environment::GlobalsBuilder;
 use starlark::starlark_complex_value;
 use starlark::starlark_module;
-use starlark::values::dict::DictRef;
+use starlark::values::dict::{AllocDict, DictRef};
 use starlark::values::{
     Freeze, Heap, NoSerialize, StarlarkValue, Trace, Value, ValueLifetimeless, ValueLike,
     starlark_value,
@@ -123,6 +123,7 @@ pub fn select_functions(builder: &mut GlobalsBuilder) {
     fn select<'v>(
         #[starlark(require = pos)] x: Value<'v>,
         #[starlark(default = "")] no_match_error: &str,
+        heap: Heap<'v>,
     ) -> anyhow::Result<StarlarkSelect<'v>> {
         let Some(dict) = DictRef::from_value(x) else {
             return Err(Diagnostic::user(format!(
@@ -145,12 +146,9 @@ pub fn select_functions(builder: &mut GlobalsBuilder) {
                 .into());
             }
         }
-        Ok(StarlarkSelect {
-            parts: vec![PartGen {
-                value: x,
-                is_select: true,
-                no_match_error: no_match_error.to_owned(),
-            }],
-        })
+        // The dict may be changed afterwards; what was asked for may not.
+        let dict = heap.alloc(AllocDict(dict.iter()));
+        let no_match_error = no_match_error.to_owned();
+        Ok(StarlarkSelect { parts: vec![PartGen { value: dict, is_select: true, no_match_error }] })
     }
 }

@@ -32,9 +32,10 @@ pub fn place(span: &FileSpan) -> Place {
     }
 }
 
-/// The text of the line where `span` begins.
-pub fn source_line(span: &FileSpan) -> String {
-    dialect::real_text(span.file.source_line_at_pos(span.span.begin()))
+/// The text of the line where `span` begins, if it is fit to be shown.
+pub fn source_line(span: &FileSpan) -> Option<String> {
+    let line = span.file.source_line_at_pos(span.span.begin());
+    dialect::shown_line(line).map(|line| dialect::real_text(&line))
 }
 
 /// How many calls of a long way to an error are shown at either end.
@@ -64,7 +65,7 @@ fn located(error: starlark::Error, kind: FileKind) -> Diagnostic {
             .and_then(|keyword| keyword_span(span, &keyword, kind))
             .unwrap_or_else(|| span.clone());
         diagnostic.place = Some(place(&at));
-        diagnostic.source = Some(source_line(&at));
+        diagnostic.source = source_line(&at);
     }
     diagnostic.trace.extend(trace(frames, span.as_ref()));
     diagnostic
@@ -81,7 +82,7 @@ fn trace(frames: Vec<CallFrame>, span: Option<&FileSpan>) -> Vec<Frame> {
             calls.push(Frame {
                 place: Some(place(location)),
                 what: format!("in {within}"),
-                source: Some(source_line(location)),
+                source: source_line(location),
             });
         }
         within = format!("`{}`", frame.name);
@@ -100,7 +101,7 @@ pub fn at_calls(mut diagnostic: Diagnostic, calls: CallStack) -> Diagnostic {
     let span = frames.iter().rev().find_map(|frame| frame.location.clone());
     if let Some(span) = &span {
         diagnostic.place = Some(place(span));
-        diagnostic.source = Some(source_line(span));
+        diagnostic.source = source_line(span);
     }
     diagnostic.trace.extend(trace(frames, span.as_ref()));
     diagnostic
@@ -141,13 +142,6 @@ fn kernel(kind: ErrorKind, file: FileKind) -> (Diagnostic, Option<String>) {
                 Ok(diagnostic) => (diagnostic, None),
                 Err(error) => (language_error(&format!("{error:#}"), file), None),
             }
-        }
-        ErrorKind::Fail(error) => {
-            let mut diagnostic = error
-                .downcast::<Diagnostic>()
-                .unwrap_or_else(|error| Diagnostic::user(error.to_string().trim().to_owned()));
-            diagnostic.deliberate = true;
-            (diagnostic, None)
         }
         ErrorKind::StackOverflow(_) => {
             let diagnostic = Diagnostic::user("functions call each other without end")

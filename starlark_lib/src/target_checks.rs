@@ -1,5 +1,7 @@
 //! What must hold between a target and its dependencies: visibility, providers, kinds of files.
 
+use std::collections::HashSet;
+
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::{Label, PackageId};
 use rbz_engine::value::ProviderId;
@@ -12,9 +14,6 @@ use crate::loader::Loader;
 use crate::mention;
 use crate::package::{PackageGroup, Target, TargetKind, Visibility, VisibilityRule};
 use crate::rule::{NativeRule, RuleRef, RuleSchema};
-
-/// How deep groups may include groups.
-const MAX_INCLUDES: usize = 50;
 
 /// Checks that concern declarations alone: visibility and `testonly`.
 pub fn check_declarations(
@@ -168,74 +167,60 @@ pub fn is_visible(
     package: &PackageId,
 ) -> Result<bool, Box<Diagnostic>> {
     for rule in &visibility.rules {
-        if rule_has(loader, rule, package, 0)? {
+        let is_in = match rule {
+            VisibilityRule::Group(label) => groups_have(loader, label, package)?,
+            packages => packages.covers(package),
+        };
+        if is_in {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn rule_has(
-    loader: &Loader,
-    rule: &VisibilityRule,
-    package: &PackageId,
-    depth: usize,
-) -> Result<bool, Box<Diagnostic>> {
-    Ok(match rule {
-        VisibilityRule::Public => true,
-        VisibilityRule::Package(own) => own == package,
-        VisibilityRule::Subpackages(top) => {
-            top.repo == package.repo
-                && (top.path.is_empty()
-                    || package.path == top.path
-                    || package
-                        .path
-                        .strip_prefix(&*top.path)
-                        .is_some_and(|rest| rest.starts_with('/')))
-        }
-        VisibilityRule::Group(label) => {
-            let (_, target) = loader.target(label)?;
-            match &target.kind {
-                TargetKind::PackageGroup(group) => group_has(loader, label, group, package, depth)?,
-                _ => {
-                    return Err(Box::new(
-                        Diagnostic::user(format!(
-                            "`{label}` in a `visibility` is no `package_group`"
-                        ))
-                        .hint(format!("to name a package write `{}`", pkg(label.package()))),
-                    ));
-                }
-            }
-        }
-    })
-}
-
-fn group_has(
+/// Whether `package` is in the group `label`, or in one that it includes.
+fn groups_have(
     loader: &Loader,
     label: &Label,
-    group: &PackageGroup,
     package: &PackageId,
-    depth: usize,
 ) -> Result<bool, Box<Diagnostic>> {
-    if depth > MAX_INCLUDES {
-        return Err(Box::new(Diagnostic::user(format!(
-            "the `package_group` `{label}` includes itself"
-        ))));
-    }
-    let mut included = false;
-    for pattern in &group.packages {
-        if rule_has(loader, &pattern.rule, package, depth + 1)? {
-            if pattern.exclude {
-                return Ok(false);
+    let mut seen = HashSet::new();
+    // The way down from the group: each with what it includes and was not looked at.
+    let mut path: Vec<(Label, Vec<Label>)> = Vec::new();
+    let mut next = Some(label.clone());
+    loop {
+        if let Some(label) = next.take() {
+            if path.iter().any(|(above, _)| *above == label) {
+                return Err(Box::new(Diagnostic::user(format!(
+                    "the `package_group` `{label}` includes itself"
+                ))));
             }
-            included = true;
+            if seen.insert(label.clone()) {
+                let group = package_group(loader, &label)?;
+                if group.has(package) {
+                    return Ok(true);
+                }
+                path.push((label, group.includes.iter().rev().cloned().collect()));
+            }
+        }
+        let Some((_, includes)) = path.last_mut() else { return Ok(false) };
+        next = includes.pop();
+        if next.is_none() {
+            path.pop();
         }
     }
-    for include in &group.includes {
-        included = included
-            || rule_has(loader, &VisibilityRule::Group(include.clone()), package, depth + 1)?;
+}
+
+/// The group that `label` in a `visibility`, or in the `includes` of a group, names.
+fn package_group(loader: &Loader, label: &Label) -> Result<PackageGroup, Box<Diagnostic>> {
+    let (_, target) = loader.target(label)?;
+    match &target.kind {
+        TargetKind::PackageGroup(group) => Ok(group.clone()),
+        _ => Err(Box::new(
+            Diagnostic::user(format!("`{label}` in a `visibility` is no `package_group`"))
+                .hint(format!("to name a package write `{}`", pkg(label.package()))),
+        )),
     }
-    Ok(included)
 }
 
 /// Checks that every dependency is what its attribute asks for.

@@ -148,7 +148,7 @@ fn target_methods(builder: &mut MethodsBuilder) {
         let groups = this
             .provider(&id)
             .cloned()
-            .unwrap_or_else(|| Arc::new(ProviderInstance { id, fields: Vec::new() }));
+            .unwrap_or_else(|| Arc::new(ProviderInstance::new(id, Vec::new())));
         Ok(heap.alloc(ProviderInstanceValue(groups)))
     }
 }

@@ -1,5 +1,6 @@
 //! `TemplateDict`: substitutions for templates whose values are computed from depsets.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -81,13 +82,14 @@ fn template_dict_methods(builder: &mut MethodsBuilder) {
             ArgValues::Depset(depset) => depset.to_list(),
         };
         let mut texts: Vec<&str> = Vec::new();
+        let mut seen = HashSet::new();
         for value in &values {
             let several = match value {
                 Plain::List(items) => &items[..],
                 one => std::slice::from_ref(one),
             };
             for text in several.iter().filter_map(Plain::as_str) {
-                if !uniquify || !texts.contains(&text) {
+                if !uniquify || seen.insert(text) {
                     texts.push(text);
                 }
             }

@@ -12,6 +12,7 @@ use starlark::values::{
 };
 
 use crate::label_value::StarlarkLabel;
+use crate::not_there::INSTEAD_OF_TOOLCHAINS;
 use crate::rule_context::RuleContext;
 
 /// `ctx.toolchains`.
@@ -46,18 +47,19 @@ impl ToolchainsValue {
 impl<'v> StarlarkValue<'v> for ToolchainsValue {
     fn at(&self, index: Value<'v>, _heap: Heap<'v>) -> starlark::Result<Value<'v>> {
         let label = self.label(index)?;
-        match self.0.schema.toolchains.iter().find(|(asked, _)| *asked == label) {
-            Some((_, false)) => Ok(Value::new_none()),
-            Some((_, true)) => Err(error(format!("there is no toolchain of the type `{label}`"))),
-            None => Err(error(format!(
-                "the rule `{}` does not ask for toolchains of the type `{label}`",
-                self.0.schema.rule
-            ))),
+        if self.0.schema.toolchains.contains(&label) {
+            let error = Diagnostic::user(format!(
+                "there is no toolchain of the type `{label}`: toolchains are not resolved"
+            ));
+            return Err(starlark::Error::new_native(error.hint(INSTEAD_OF_TOOLCHAINS)));
         }
+        Err(error(format!(
+            "the rule `{}` does not ask for toolchains of the type `{label}`",
+            self.0.schema.rule
+        )))
     }
 
     fn is_in(&self, other: Value<'v>) -> starlark::Result<bool> {
-        let label = self.label(other)?;
-        Ok(self.0.schema.toolchains.iter().any(|(asked, _)| *asked == label))
+        Ok(self.0.schema.toolchains.contains(&self.label(other)?))
     }
 }

@@ -67,7 +67,7 @@ pub fn evaluate(shared: &Shared) -> Result<Vec<Dependency>, Box<Diagnostic>> {
         for part in parts {
             let ast = dialect::parse(name, &part, FileKind::Workspace)?;
             let loads = load_statements(&ast, &label, shared)?;
-            let loaded = shared.modules.loaded_by(&loads, shared)?;
+            let loaded = shared.modules.loaded_by(&loads, label.package(), shared)?;
             loader.0.lock().unwrap_or_else(|poison| poison.into_inner()).push(loaded);
             // WORKSPACE sees the language alone: the prelude may need what it declares.
             let globals = shared.language().of(FileKind::Workspace);
@@ -165,6 +165,7 @@ pub fn ignored_directories(
                 "`{line}` in `{IGNORE_FILE}` is no directory: write paths relative to the workspace, without wildcards"
             )));
         }
+        let line = line.trim_start_matches("./");
         listed.push(line.trim_end_matches('/').to_owned());
     }
     Ok(listed)

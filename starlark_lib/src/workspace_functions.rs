@@ -13,10 +13,13 @@ use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::tuple::UnpackTuple;
 use starlark::values::{Heap, Value};
 
-use crate::evaluation::{Evaluation, Stage};
+use crate::action_arguments::string_pairs;
+use crate::evaluation::{Evaluation, RepoMapping, Stage};
 use crate::label_value::label_from;
+use crate::not_there::not_there;
 use crate::package_builder::Declaration;
 use crate::plain_attribute;
+use crate::repository_archive;
 use crate::repository_declaration::{
     ArchiveSource, BuildSource, DeclaredRepositories, RepositoryDeclaration, RepositoryKind,
 };
@@ -42,11 +45,39 @@ pub fn repository_name(name: &str) -> anyhow::Result<RepoName> {
 }
 
 /// Declares a repository in the WORKSPACE that is being evaluated.
-pub fn declare(name: &str, kind: RepositoryKind, eval: &Evaluator) -> anyhow::Result<()> {
-    let repositories = Evaluation::of(eval)?.workspace(kind.function())?;
+pub fn declare(
+    name: &str,
+    kind: RepositoryKind,
+    repo_mapping: Option<Value>,
+    eval: &Evaluator,
+) -> anyhow::Result<()> {
+    let evaluation = Evaluation::of(eval)?;
+    let repositories = evaluation.workspace(kind.function())?;
+    let mapping = repo_mapping.map(mapping).transpose()?.unwrap_or_default();
     let place = Declaration::of_call(eval, "WORKSPACE").place;
-    repositories.declare(RepositoryDeclaration { name: repository_name(name)?, place, kind })?;
+    let name = repository_name(name)?;
+    let declaration = RepositoryDeclaration { name: name.clone(), place, kind };
+    if repositories.declare(declaration)? {
+        evaluation.session.set_mapping(&name, mapping);
+    }
     Ok(())
+}
+
+/// The argument `repo_mapping`.
+fn mapping(value: Value) -> anyhow::Result<RepoMapping> {
+    let repository = |name: &str| -> anyhow::Result<RepoName> {
+        match name.strip_prefix('@') {
+            Some("") => Ok(RepoName::main()),
+            Some(name) => repository_name(name),
+            None => user_error(format!(
+                "`{name}` in `repo_mapping` is no name of a repository: it begins with `@`"
+            )),
+        }
+    };
+    string_pairs("repo_mapping", value)?
+        .iter()
+        .map(|(name, meant)| Ok((repository(name)?, repository(meant)?)))
+        .collect()
 }
 
 fn build_source<'v>(
@@ -158,8 +189,8 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] repo_mapping: NoneOr<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        let _ = repo_mapping;
-        declare(name, RepositoryKind::Local { path: path.to_owned() }, eval)?;
+        let kind = RepositoryKind::Local { path: path.to_owned() };
+        declare(name, kind, repo_mapping.into_option(), eval)?;
         Ok(NoneType)
     }
 
@@ -175,9 +206,10 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         // The WORKSPACE files of other repositories are not read.
-        let _ = (workspace_file, workspace_file_content, repo_mapping);
+        let _ = (workspace_file, workspace_file_content);
         let build_file = build_source(build_file, build_file_content, eval)?;
-        declare(name, RepositoryKind::NewLocal { path: path.to_owned(), build_file }, eval)?;
+        let kind = RepositoryKind::NewLocal { path: path.to_owned(), build_file };
+        declare(name, kind, repo_mapping.into_option(), eval)?;
         Ok(NoneType)
     }
 
@@ -187,6 +219,7 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = "")] url: &str,
         #[starlark(require = named, default = UnpackList::default())] urls: UnpackList<String>,
         #[starlark(require = named, default = "")] sha256: &str,
+        #[starlark(require = named, default = "")] integrity: &str,
         #[starlark(require = named, default = "")] strip_prefix: &str,
         #[starlark(require = named, default = "")] r#type: &str,
         #[starlark(require = named, default = NoneOr::None)] build_file: NoneOr<Value<'v>>,
@@ -194,9 +227,26 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] workspace_file: NoneOr<Value<'v>>,
         #[starlark(require = named, default = "")] workspace_file_content: &str,
         #[starlark(require = named, default = NoneOr::None)] repo_mapping: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = "")] canonical_id: &str,
+        #[starlark(require = named)] patches: Option<Value<'v>>,
+        #[starlark(require = named)] patch_cmds: Option<Value<'v>>,
+        #[starlark(require = named)] remote_patches: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        let _ = (workspace_file, workspace_file_content, repo_mapping);
+        let _ = (workspace_file, workspace_file_content, canonical_id);
+        for (argument, value) in
+            [("patches", patches), ("patch_cmds", patch_cmds), ("remote_patches", remote_patches)]
+        {
+            if value.is_some_and(|value| value.to_bool()) {
+                return Err(not_there(&format!("`{argument}` of `http_archive`"))
+                    .hint("pack the patched files, or unpack them and use `local_repository`")
+                    .into());
+            }
+        }
+        let sha256 = match integrity {
+            "" => sha256.to_owned(),
+            integrity => repository_archive::sha256_of_integrity(integrity)?,
+        };
         let mut all: Vec<String> = urls.items;
         if !url.is_empty() {
             all.insert(0, url.to_owned());
@@ -207,12 +257,12 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         let build_file = build_source(build_file, build_file_content, eval)?;
         let archive = ArchiveSource {
             urls: all,
-            sha256: sha256.to_owned(),
+            sha256,
             strip_prefix: strip_prefix.to_owned(),
             format: r#type.to_owned(),
             build_file,
         };
-        declare(name, RepositoryKind::Archive(archive), eval)?;
+        declare(name, RepositoryKind::Archive(archive), repo_mapping.into_option(), eval)?;
         Ok(NoneType)
     }
 
@@ -243,7 +293,8 @@ pub fn repository_functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let _ = (actual, eval);
-        Err(Diagnostic::user(format!("`bind` is not supported: there is no `//external:{name}`"))
+        Err(not_there("`bind`")
+            .hint(format!("there is no `//external:{name}`"))
             .hint("name the target by its own label, or declare an `alias`")
             .into())
     }

@@ -242,3 +242,34 @@ fn print_and_json_and_struct() {
     let outcome = ws.rbz("build //...").run();
     outcome.stderr_has("rules.bzl:2").stderr_has("{\"a\":[1,null,true],\"b\":{\"x\":\"y\"}}");
 }
+
+#[test]
+fn what_macros_learn_and_who_may_load_what() {
+    let rules = r#"
+visibility(["//lib/...", "private"])
+
+def copy(name, of):
+    attributes = native.existing_rule(of)
+    if attributes["testonly"] or attributes["kind"] != "genrule":
+        fail(attributes)
+    kept = {key: attributes[key] for key in ["cmd", "tools", "executable"]}
+    native.genrule(name = name, outs = [name + ".txt"], **kept)
+
+def text(value):
+    return json.encode_indent(value, indent = " ").replace("\n", "@")
+"#;
+    let build = r#"
+load(":rules.bzl", "copy", "text")
+
+genrule(name = "a", outs = ["a.txt"], cmd = "echo '%s' > $@" % text({"b": [1, {}], "a": 1.0}))
+copy(name = "b", of = "a")
+"#;
+    let ws = with_rules(rules, build);
+    ws.rbz("build //...").run();
+    assert_eq!(ws.read("rbz-bin/b.txt"), "{@ \"a\": 1.0,@ \"b\": [@  1,@  {}@ ]@}\n");
+    ws.write("lib/BUILD", "load(\"//:rules.bzl\", \"copy\")\n");
+    ws.write("other/BUILD", "load(\"//:rules.bzl\", \"copy\")\n");
+    ws.rbz("build //lib/...").run();
+    let run = ws.rbz("build //other/...").exit_code(1).run();
+    run.stderr_has("other/BUILD:1:6: `//:rules.bzl` is not visible to the package `//other`");
+}

@@ -312,6 +312,53 @@ fn calls_and_operators_nested_5000_deep() {
 }
 
 #[test]
+fn a_chain_of_300000_operators() {
+    for link in ["()", "[0]", ".x", " and 1", " or 1", " + 1", " if 1 else 1", " if lambda: 1"] {
+        let ws = build_file(&format!("x = 1{}\n", link.repeat(300_000))).build();
+        let run = ws.rbz("build //...").exit_code(1).run();
+        run.stderr_has("an expression has too many operators");
+    }
+}
+
+#[test]
+fn what_rbz_does_not_have_says_what_to_do_instead() {
+    for (bzl, advice) in [
+        ("aspect(implementation = print)", "hand on what you need in a provider"),
+        ("attr.label(aspects = [1])", "hand on what you need in a provider"),
+        ("exec_group()", "every action runs on this machine"),
+        ("config_common.toolchain_type(\"//:t\")", "in an attribute"),
+        ("configuration_field(\"cpp\", name = \"malloc\")", "a label as its default"),
+    ] {
+        let ws = build_file("load(\":x.bzl\", \"x\")\n").file("x.bzl", &format!("x = {bzl}\n"));
+        let ws = ws.build();
+        let run = ws.rbz("build //...").exit_code(1).run();
+        run.stderr_has("ERROR: x.bzl:1:5: ").stderr_has("is not supported").stderr_has(advice);
+    }
+    for build in ["toolchain(name = \"t\")", "toolchain_type(name = \"t\")"] {
+        let ws = build_file(&format!("{build}\n")).build();
+        let run = ws.rbz("build //...").exit_code(1).run();
+        run.stderr_has("ERROR: BUILD:1:1: ")
+            .stderr_has("is not supported")
+            .stderr_has("attr.label");
+    }
+}
+
+#[test]
+fn providers_within_providers_without_end() {
+    let rule = r#"
+P = provider(fields = ["below"])
+
+def _impl(ctx):
+    return [P(below = [dep[P] for dep in ctx.attr.deps])]
+
+r = rule(implementation = _impl, attrs = {"deps": attr.label_list()})
+"#;
+    let build = "load(\":r.bzl\", \"r\")\nr(name = \"t0\")\n[r(name = \"t%d\" % n, deps = [\":t%d\" % (n - 1)]) for n in range(1, 2000)]\n";
+    let ws = build_file(build).file("r.bzl", rule).build();
+    assert_snapshot!(ws.rbz("build //:t1999").exit_code(1).run().golden_errors());
+}
+
+#[test]
 fn a_depset_chain_of_50000_is_fine() {
     let rule = r#"
 def _impl(ctx):
