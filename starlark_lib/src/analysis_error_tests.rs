@@ -42,16 +42,24 @@ fn mistakes_in_an_implementation() {
                     ^
       a/BUILD:2:1: in the target `//a:x` (a `r`)
     ");
-    insta::assert_snapshot!(error("return 3"), @r"
+    insta::assert_snapshot!(error("return 3"), @r#"
     a/BUILD:2:1: the implementation of `r` must return a list of providers, but returned an int
+        r(name = "x")
+        ^
     hint: for example `return [DefaultInfo(files = depset([...]))]`
-    ");
-    insta::assert_snapshot!(error("return [P(a = 1), P(a = 2)]"), @"a/BUILD:2:1: the implementation of `r` returned `P` twice");
-    insta::assert_snapshot!(error("ctx.actions.declare_file(\"o\")"), @r"
+    "#);
+    insta::assert_snapshot!(error("return [P(a = 1), P(a = 2)]"), @r#"
+    a/BUILD:2:1: the implementation of `r` returned `P` twice
+        r(name = "x")
+        ^
+    "#);
+    insta::assert_snapshot!(error("ctx.actions.declare_file(\"o\")"), @r#"
     a/r.bzl:7:5: `a/o` is declared as an output of `//a:x`, but no action writes it
+            ctx.actions.declare_file("o")
+            ^
       a/BUILD:2:1: in the target `//a:x` (a `r`)
     hint: give it to an action of the rule `r` as an output, or do not declare it
-    ");
+    "#);
     insta::assert_snapshot!(error("ctx.actions.declare_file(\"../o\")"), @r#"
     a/r.bzl:7:5: `../o` cannot be the name of an output: a target name may not contain `..` as a segment
             ctx.actions.declare_file("../o")
@@ -288,23 +296,29 @@ fn cycles_are_told_with_every_step() {
             "load(\":r.bzl\", \"thing\")\nthing(name = \"x\", deps = [\":y\"])\nthing(name = \"y\", deps = [\":z\"])\nthing(name = \"z\", deps = [\":x\"])\nthing(name = \"self\", deps = [\":self\"])\nalias(name = \"al\", actual = \":al\")\nthing(name = \"above\", deps = [\":x\"])\n",
         ),
     ]);
-    insta::assert_snapshot!(fixture.errors(&["//a:above"]), @r"
+    insta::assert_snapshot!(fixture.errors(&["//a:above"]), @r#"
     a/BUILD:2:1: there is a cycle of 3 targets: `//a:x` depends on itself
+        thing(name = "x", deps = [":y"])
+        ^
       a/BUILD:2:1: `//a:x` depends on `//a:y` in its `deps`
       a/BUILD:3:1: `//a:y` depends on `//a:z` in its `deps`
       a/BUILD:4:1: `//a:z` depends on `//a:x` in its `deps`
     hint: take one of these dependencies away, or move what both need into a target of its own
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//a:self"]), @r"
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//a:self"]), @r#"
     a/BUILD:5:1: `//a:self` depends on itself
+        thing(name = "self", deps = [":self"])
+        ^
       a/BUILD:5:1: `//a:self` depends on `//a:self` in its `deps`
     hint: take one of these dependencies away, or move what both need into a target of its own
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//a:al"]), @r"
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//a:al"]), @r#"
     a/BUILD:6:1: `//a:al` depends on itself
+        alias(name = "al", actual = ":al")
+        ^
       a/BUILD:6:1: `//a:al` depends on `//a:al` in its `actual`
     hint: take one of these dependencies away, or move what both need into a target of its own
-    ");
+    "#);
 }
 
 #[test]

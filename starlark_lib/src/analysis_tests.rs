@@ -602,7 +602,11 @@ fn system_files_are_named_by_absolute_paths() {
         SourceTree(/usr/lib/sbcl),
     ]
     ");
-    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @"a/BUILD:2:1: in the attribute `srcs` of `//a:bad`: `bin/../sh` is no absolute path without `.`, `..` and double slashes");
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @r#"
+    a/BUILD:2:1: in the attribute `srcs` of `//a:bad`: `bin/../sh` is no absolute path without `.`, `..` and double slashes
+        system_files(name = "bad", srcs = ["bin/../sh"])
+        ^
+    "#);
 }
 
 #[test]
@@ -640,8 +644,10 @@ fn outputs_that_attributes_declare_must_be_written() {
     FileWrite: "//a:o.txt" |  -> BIN/a/q
     //a:q (generated file) = a/q
     "#);
-    insta::assert_snapshot!(rule("return []", attrs, target).errors(&["//a:x"]), @r"
+    insta::assert_snapshot!(rule("return []", attrs, target).errors(&["//a:x"]), @r#"
     a/BUILD:2:1: `a/o.txt` is declared as an output of `//a:x`, but no action writes it
+        r(name = "x", out = "o.txt", outs = ["p", "q"])
+        ^
     hint: give it to an action of the rule `r` as an output, or do not declare it
-    ");
+    "#);
 }

@@ -17,7 +17,7 @@ const MAX_ALIASES: usize = 50;
 
 /// The target that a flag of the command line means. Aliases are followed where they stand for one
 /// target in every configuration.
-pub fn flag_target(loader: &Loader, label: &Label) -> Result<Target, Box<Diagnostic>> {
+pub fn flag_target(loader: &Loader, label: &Label) -> Result<Arc<Target>, Box<Diagnostic>> {
     let mut target = loader.target(label)?.1;
     for _ in 0..MAX_ALIASES {
         let TargetKind::Rule(rule) = &target.kind else { break };

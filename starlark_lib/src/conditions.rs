@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::{Diagnostic, Frame};
-use rbz_engine::label::Label;
+use rbz_engine::label::{Label, PackageId};
 use rbz_engine::value::Value;
 
 use crate::attr::{AttrValue, Configurable, SelectPart};
@@ -13,6 +13,7 @@ use crate::loader::Loader;
 use crate::nearest::hinted;
 use crate::package::{RuleTarget, Target, TargetKind};
 use crate::rule::{NativeRule, RuleRef};
+use crate::target_checks::is_visible;
 
 /// The most aliases that may stand before a condition: more are a cycle.
 const MAX_ALIASES: usize = 50;
@@ -25,6 +26,8 @@ pub struct Conditions<'a> {
     pub host_constraints: &'a [Label],
     /// The configuration.
     pub configuration: &'a Arc<Configuration>,
+    /// The package of the target that asks.
+    pub from: &'a PackageId,
 }
 
 /// What a condition asks for: the more of it, the more special it is.
@@ -120,7 +123,7 @@ impl Conditions<'_> {
     }
 
     /// The target that `label` names, with aliases followed.
-    fn target(&self, label: &Label) -> Result<Target, Box<Diagnostic>> {
+    fn target(&self, label: &Label) -> Result<Arc<Target>, Box<Diagnostic>> {
         let mut label = label.clone();
         for _ in 0..MAX_ALIASES {
             let (_, target) = self.loader.target(&label)?;
@@ -137,8 +140,30 @@ impl Conditions<'_> {
         Err(Box::new(Diagnostic::user(format!("the alias `{label}` stands for itself"))))
     }
 
+    /// Refuses a condition that says who may name it, and does not say so of this package. As in
+    /// Bazel, one that says nothing may be named by all.
+    fn check_visible(&self, target: &Target) -> Result<(), Box<Diagnostic>> {
+        let TargetKind::Rule(rule) = &target.kind else { return Ok(()) };
+        let is_open = rule.rule != RuleRef::Native(NativeRule::ConfigSetting)
+            || !rule.attrs.contains_key("visibility")
+            || target.label.package() == self.from;
+        if is_open || is_visible(self.loader, &target.visibility, self.from)? {
+            return Ok(());
+        }
+        let label = &target.label;
+        let error = Diagnostic::user(format!(
+            "the condition `{label}` of a `select` is not visible to the package `{}`",
+            self.from
+        ));
+        Err(Box::new(error.hint(format!(
+            "add `{}:__pkg__` to the `visibility` of `{label}` ({})",
+            self.from, target.place
+        ))))
+    }
+
     fn terms(&self, condition: &Label) -> Result<Vec<Term>, Box<Diagnostic>> {
         let target = self.target(condition)?;
+        self.check_visible(&target)?;
         let TargetKind::Rule(rule) = &target.kind else {
             return Err(Box::new(no_condition(condition, "a file")));
         };

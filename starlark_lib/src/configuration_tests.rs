@@ -63,21 +63,25 @@ fn a_select_chooses_by_the_configuration() {
 #[test]
 fn a_select_that_cannot_choose_says_what_it_asked_for() {
     let fixture = select_fixture();
-    insta::assert_snapshot!(fixture.errors(&["//a:nothing"]), @r"
+    insta::assert_snapshot!(fixture.errors(&["//a:nothing"]), @r#"
     a/BUILD:19:1: in the attribute `words` of `//a:nothing`: no condition of a `select` holds: choose one
+        show(name = "nothing", words = select({":opt": ["opt"], ":blue": ["x"], ":mac": ["m"]}, no_match_error = "choose one"))
+        ^
       `//a:opt` asks for `--compilation_mode=opt`, but it is `fastbuild`
       `//a:blue` asks for `--//a:color=blue`, but it is `red`
       `//a:mac` asks for the constraint `//platforms:mac`, which the platform does not have
     hint: add a branch for `//conditions:default`
-    ");
+    "#);
     let both = with_options("//a:both", |o| {
         o.compilation_mode = "opt".into();
         o.flags.push(("//a:color".into(), "blue".into()));
     });
-    insta::assert_snapshot!(fixture.request(&both).errors[0], @r"
+    insta::assert_snapshot!(fixture.request(&both).errors[0], @r#"
     a/BUILD:20:1: in the attribute `words` of `//a:both`: more than one condition of a `select` holds: `//a:opt`, `//a:blue`
+        show(name = "both", words = select({":opt": ["opt"], ":blue": ["blue"]}))
+        ^
     hint: give their branches the same value, or make one ask for all that the other asks for, and more
-    ");
+    "#);
 }
 
 #[test]
@@ -101,16 +105,24 @@ show(name = "wrong", target_compatible_with = [":linux"], tags = ["manual"])
     assert_eq!(analysis.errors, []);
     let names = analysis.plan.requested.iter().map(|target| target.label.name());
     assert_eq!(names.collect::<Vec<_>>(), ["linux", "above_linux"]);
-    insta::assert_snapshot!(fixture.errors(&["//b:mac"]), @"
+    insta::assert_snapshot!(fixture.errors(&["//b:mac"]), @r#"
     b/BUILD:3:1: `//b:mac` cannot be built for this platform, which is not `//platforms:mac`
+        show(name = "mac", target_compatible_with = ["//platforms:mac"])
+        ^
     hint: patterns such as `//...` leave out what cannot be built
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//b:other"]), @"
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//b:other"]), @r#"
     b/BUILD:5:1: `//b:other` cannot be built for this platform: it needs `//b:mac`, which is for `//platforms:mac`
+        alias(name = "other", actual = ":mac")
+        ^
       b/BUILD:3:1: `//b:mac` says so in its `target_compatible_with`
     hint: patterns such as `//...` leave out what cannot be built
-    ");
-    insta::assert_snapshot!(fixture.errors(&["//b:wrong"]), @"b/BUILD:10:1: in the attribute `target_compatible_with` of `//b:wrong`: `//b:linux` is no constraint value, but a `show`");
+    "#);
+    insta::assert_snapshot!(fixture.errors(&["//b:wrong"]), @r#"
+    b/BUILD:10:1: in the attribute `target_compatible_with` of `//b:wrong`: `//b:linux` is no constraint value, but a `show`
+        show(name = "wrong", target_compatible_with = [":linux"], tags = ["manual"])
+        ^
+    "#);
 }
 
 #[test]
@@ -185,10 +197,12 @@ flag = rule(implementation = _flag, build_setting = config.string())
     FileWrite: "fastbuild[<target //a:y>]" |  -> BIN/a/same
     //a:same (reset) = a/y a/same
     "#);
-    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @r"
+    insta::assert_snapshot!(fixture.errors(&["//a:bad"]), @r#"
     a/BUILD:6:1: the transition `bad` must return a dict from settings to values, but returned a list
+        split(name = "bad", dep = [":y"])
+        ^
     hint: transitions to several configurations are not supported
-    ");
+    "#);
 }
 
 #[test]
@@ -215,4 +229,28 @@ return [DefaultInfo(files = depset([o])), info, OutputGroupInfo(instrumented = i
     //a:x (r) = a/o
     "#);
     assert_eq!(analysis.plan.requested[0].output_groups["instrumented"].to_files().len(), 1);
+}
+
+#[test]
+fn a_condition_may_say_who_may_name_it() {
+    let fixture = Fixture::new(&[
+        (
+            "conf/BUILD",
+            "config_setting(name = \"shut\", values = {\"cpu\": \"k8\"}, visibility = [\"//b:__pkg__\"])\nconfig_setting(name = \"open\", values = {\"cpu\": \"k8\"})\n",
+        ),
+        (
+            "a/BUILD",
+            "alias(name = \"x\", actual = select({\"//conf:open\": \"f.txt\"}))\nalias(name = \"y\", actual = select({\"//conf:shut\": \"f.txt\"}))\n",
+        ),
+        ("b/BUILD", "alias(name = \"y\", actual = select({\"//conf:shut\": \"f.txt\"}))\n"),
+        ("a/f.txt", ""),
+        ("b/f.txt", ""),
+    ]);
+    assert_eq!(fixture.analyze(&["//a:x", "//b:y"]).errors, []);
+    insta::assert_snapshot!(fixture.errors(&["//a:y"]), @r#"
+    a/BUILD:2:1: in the attribute `actual` of `//a:y`: the condition `//conf:shut` of a `select` is not visible to the package `//a`
+        alias(name = "y", actual = select({"//conf:shut": "f.txt"}))
+        ^
+    hint: add `//a:__pkg__` to the `visibility` of `//conf:shut` (conf/BUILD:1:1)
+    "#);
 }

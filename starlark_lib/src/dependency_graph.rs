@@ -56,7 +56,7 @@ pub struct ResolvedTarget {
     /// The package that declares it.
     pub package: Arc<Package>,
     /// Its declaration.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// What it is.
     pub kind: ResolvedKind,
 }
@@ -344,6 +344,7 @@ impl Resolver<'_> {
             loader: self.loader,
             host_constraints: self.host_constraints,
             configuration,
+            from: target.label.package(),
         };
         let mut values: IndexMap<Arc<str>, (AttrValue, bool)> =
             IndexMap::with_capacity(schema.attrs.len());

@@ -9,6 +9,7 @@
 )]
 
 pub mod action_arguments;
+pub mod action_registration;
 pub mod actions;
 pub mod analysis_globals;
 pub mod analyzer;
@@ -16,6 +17,7 @@ pub mod archive;
 pub mod args;
 pub mod args_inputs;
 pub mod attr;
+pub mod attr_arguments;
 pub mod attr_functions;
 pub mod attribute_conversion;
 pub mod attributes_value;
@@ -87,6 +89,7 @@ pub mod saved_packages;
 pub mod saved_targets;
 pub mod select_value;
 pub mod session;
+pub mod shown_source;
 pub mod source_tree;
 pub mod starlark_error;
 pub mod target_checks;

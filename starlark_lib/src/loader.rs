@@ -285,10 +285,10 @@ impl Loader {
     }
 
     /// The target `label`, with its package. The error says what is near, not who asked.
-    pub fn target(&self, label: &Label) -> Result<(Arc<Package>, Target), Box<Diagnostic>> {
+    pub fn target(&self, label: &Label) -> Result<(Arc<Package>, Arc<Target>), Box<Diagnostic>> {
         let package = self.package(label.package())?;
-        match package.targets.get(label.name()) {
-            Some(target) => Ok((package.clone(), target.clone())),
+        match package.targets.get(label.name()).cloned() {
+            Some(target) => Ok((package, target)),
             None => Err(Box::new(self.no_such_target(label, &package))),
         }
     }

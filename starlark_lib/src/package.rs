@@ -20,7 +20,7 @@ pub struct Package {
     pub build_file: Arc<str>,
     /// The targets by name, in order of declaration. A source file is a target when a rule of
     /// the package mentions it or `exports_files` names it.
-    pub targets: IndexMap<Arc<str>, Target>,
+    pub targets: IndexMap<Arc<str>, Arc<Target>>,
 }
 
 /// A target: a rule's instance, a file, or a package group.

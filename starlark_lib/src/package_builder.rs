@@ -35,7 +35,7 @@ pub struct PackageBuilder {
     pub glob_tree: SourceTree,
     /// Every glob with the identity of its result.
     pub globs: Vec<(GlobSpec, Fingerprint)>,
-    targets: IndexMap<Arc<str>, Target>,
+    targets: IndexMap<Arc<str>, Arc<Target>>,
     /// The schema of each rule target, for questions about its labels and for `existing_rules`.
     schemas: IndexMap<Arc<str>, Arc<RuleSchema>>,
 }
@@ -169,7 +169,7 @@ impl PackageBuilder {
             visibility,
             fingerprint,
         };
-        self.targets.insert(name.into(), target);
+        self.targets.insert(name.into(), Arc::new(target));
         if let Some(schema) = schema {
             self.schemas.insert(name.into(), schema.clone());
         }
@@ -185,7 +185,7 @@ impl PackageBuilder {
         declaration: &Declaration,
     ) -> Result<(), Diagnostic> {
         if let Some(Target { kind: TargetKind::SourceFile, visibility: known, place, .. }) =
-            self.targets.get(name)
+            self.targets.get(name).map(Arc::as_ref)
         {
             if *known == visibility {
                 return Ok(());
@@ -209,7 +209,7 @@ impl PackageBuilder {
     }
 
     /// The targets so far.
-    pub fn targets(&self) -> &IndexMap<Arc<str>, Target> {
+    pub fn targets(&self) -> &IndexMap<Arc<str>, Arc<Target>> {
         &self.targets
     }
 

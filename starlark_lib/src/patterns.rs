@@ -209,7 +209,7 @@ impl Loader {
     fn expand_target(&self, label: &Label, expansion: &mut Expansion) -> Result<(), Diagnostic> {
         match self.target(label) {
             Ok((_, target)) => {
-                expansion.targets.insert(target.label, true);
+                expansion.targets.insert(target.label.clone(), true);
                 Ok(())
             }
             Err(error) => Err(*error),

@@ -24,7 +24,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
-use crate::attr_functions::ProviderName;
+use crate::attr_arguments::ProviderName;
 use crate::builtin_providers::Builtin;
 use crate::conversion::{self, from_plain, to_plain};
 use crate::evaluation::Evaluation;

@@ -22,7 +22,7 @@ use starlark::values::{
 
 use crate::action_arguments::wrong;
 use crate::attr::{AttrSchema, AttrValue};
-use crate::attr_functions::attribute_dict;
+use crate::attr_arguments::attribute_dict;
 use crate::attribute_conversion;
 use crate::dialect;
 use crate::evaluation::{Evaluation, Stage};

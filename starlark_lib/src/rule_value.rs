@@ -20,7 +20,7 @@ use starlark::values::{
 };
 
 use crate::action_arguments::{list, string_pairs, wrong};
-use crate::attr_functions::{ProviderName, TransitionName, attribute_dict};
+use crate::attr_arguments::{ProviderName, TransitionName, attribute_dict};
 use crate::common_attributes;
 use crate::evaluation::{Evaluation, Stage};
 use crate::instantiation;

@@ -197,6 +197,8 @@ impl Session {
         if let Err(error) = result {
             analysis.errors.push(error);
         }
+        let errors = std::mem::take(&mut analysis.errors);
+        analysis.errors = errors.into_iter().map(|error| self.loader.with_source(error)).collect();
         analysis.packages = self.loader.package_count();
         analysis.dependencies = self.loader.dependencies();
         analysis

@@ -8,7 +8,7 @@ use rbz_engine::label::Label;
 
 use crate::attr::{AttrValue, Configurable};
 use crate::common_attributes::{SIZES, TIMEOUTS};
-use crate::package::{Package, RuleTarget, Target, TargetKind};
+use crate::package::{RuleTarget, Target, TargetKind};
 use crate::rule::{NativeRule, RuleRef};
 use crate::session::{Session, TagFilter, TestFilters};
 
@@ -98,8 +98,9 @@ impl Session {
         label: &Label,
         keep_going: bool,
     ) -> Result<Option<Vec<Label>>, Diagnostic> {
-        if self.suite(label).is_none() {
-            return Ok(None);
+        match self.loader().target(label) {
+            Ok((_, target)) if is_suite(&target) => {}
+            _ => return Ok(None),
         }
         let mut tests = Vec::new();
         let mut seen = HashSet::new();
@@ -108,23 +109,27 @@ impl Session {
             if !seen.insert(label.clone()) {
                 continue;
             }
-            let Some((package, target, rule)) = self.suite(&label) else {
-                tests.push(label);
-                continue;
+            let (package, target) = match self.loader().target(&label) {
+                Ok((package, target)) if is_suite(&target) => (package, target),
+                _ => {
+                    tests.push(label);
+                    continue;
+                }
             };
+            let TargetKind::Rule(rule) = &target.kind else { continue };
             match rule.attrs.get("tests") {
                 Some(Configurable::Plain(AttrValue::LabelList(labels))) if !labels.is_empty() => {
                     for member in labels {
                         self.check_member(&target, member, keep_going)?;
                     }
-                    let members = self.filtered(&rule, labels.clone())?;
+                    let members = self.filtered(rule, labels.clone())?;
                     pending.extend(members.into_iter().rev());
                 }
                 _ => {
                     let all = package.targets.values().filter(|target| !is_suite(target));
                     let all = all.filter(|target| !crate::patterns::is_manual(target));
                     let labels = all.map(|target| target.label.clone()).collect();
-                    let mut members = self.filtered(&rule, labels)?;
+                    let mut members = self.filtered(rule, labels)?;
                     members.retain(|label| matches!(self.test_info(label), Ok(Some(_))));
                     tests.extend(members);
                 }
@@ -161,17 +166,6 @@ impl Session {
             }
         }
         Ok(kept)
-    }
-
-    fn suite(&self, label: &Label) -> Option<(Arc<Package>, Target, RuleTarget)> {
-        let (package, target) = self.loader().target(label).ok()?;
-        match &target.kind {
-            TargetKind::Rule(rule) if is_suite(&target) => {
-                let rule = rule.clone();
-                Some((package, target, rule))
-            }
-            _ => None,
-        }
     }
 
     fn check_member(

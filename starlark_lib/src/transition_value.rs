@@ -18,7 +18,7 @@ use starlark::values::{
 };
 
 use crate::action_arguments::strings;
-use crate::attr_functions::TransitionName;
+use crate::attr_arguments::TransitionName;
 use crate::configuration::{COMMAND_LINE_OPTION, NATIVE_OPTIONS, OptionName};
 use crate::evaluation::Evaluation;
 use crate::nearest::hinted;
