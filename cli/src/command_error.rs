@@ -55,7 +55,8 @@ pub struct CommandError {
 impl CommandError {
     /// An error of this kind with this message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        CommandError { kind, message: Some(message.into()), hints: Vec::new() }
+        let message = without_numbers(message.into());
+        CommandError { kind, message: Some(message), hints: Vec::new() }
     }
 
     /// A mistake on the command line or in an rc file.
@@ -86,6 +87,16 @@ impl CommandError {
             None => self,
         }
     }
+}
+
+/// `text` without the numbers of the system's errors, which help nobody.
+fn without_numbers(mut text: String) -> String {
+    const BEFORE: &str = " (os error ";
+    while let Some(at) = text.find(BEFORE) {
+        let end = text[at..].find(')').map_or(text.len(), |length| at + length + 1);
+        text.replace_range(at..end, "");
+    }
+    text
 }
 
 impl fmt::Display for CommandError {
@@ -138,6 +149,13 @@ mod tests {
         assert_eq!(nearest("keep-going", names).as_deref(), Some("keep_going"));
         assert_eq!(nearest("verbose_failure", names).as_deref(), Some("verbose_failures"));
         assert_eq!(nearest("xyzzy", names), None);
+    }
+
+    #[test]
+    fn errors_of_the_system_have_words_and_no_numbers() {
+        let error = std::io::Error::from_raw_os_error(13);
+        let error = CommandError::environment(format!("cannot read `/x`: {error}; nor `/y`"));
+        assert_eq!(error.to_string(), "cannot read `/x`: Permission denied; nor `/y`");
     }
 
     #[test]

@@ -48,3 +48,44 @@ impl Display {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn display(variables: &[(&str, &str)], color: When, curses: When) -> Display {
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let environment = Environment {
+            arguments: vec![],
+            current_directory: None,
+            home: None,
+            variables: variables.collect(),
+            stdout_is_terminal: false,
+            stderr_is_terminal: true,
+        };
+        let options = DisplayOptions {
+            color,
+            curses,
+            show_progress: true,
+            announce_rc: false,
+            config: vec![],
+        };
+        Display::new(&options, &environment)
+    }
+
+    #[test]
+    fn the_terminal_decides_unless_an_option_does() {
+        let of = |variables: &[(&str, &str)], color, curses| {
+            let display = display(variables, color, curses);
+            (display.color, display.data_color, display.curses)
+        };
+        let (auto, yes, no) = (When::Auto, When::Yes, When::No);
+        assert_eq!(of(&[("TERM", "xterm")], auto, auto), (true, false, true));
+        assert_eq!(of(&[("TERM", "dumb")], auto, auto), (false, false, false));
+        assert_eq!(of(&[], auto, auto), (false, false, false));
+        let without_color = [("TERM", "xterm"), ("NO_COLOR", "1")];
+        assert_eq!(of(&without_color, auto, auto), (false, false, true));
+        assert_eq!(of(&without_color, yes, no), (true, true, false));
+        assert_eq!(of(&[("TERM", "dumb")], no, yes), (false, false, true));
+    }
+}

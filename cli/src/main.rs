@@ -26,6 +26,7 @@ mod progress;
 mod project_sources;
 mod question;
 mod rc_file;
+mod rc_words;
 mod removal;
 mod reporter;
 mod request;

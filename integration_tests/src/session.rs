@@ -123,7 +123,7 @@ impl Rbz {
         let mut child = child.unwrap_or_else(|error| panic!("rbz: {error}"));
         let stdout = Collected::from(child.stdout.take().expect("it is piped"));
         let stderr = Collected::from(child.stderr.take().expect("it is piped"));
-        Running { child, stdout, stderr, call: self }
+        Running { child: Guarded(child), stdout, stderr, call: self }
     }
 
     fn command(&self) -> Command {
@@ -148,9 +148,20 @@ impl Rbz {
     }
 }
 
+/// A process that does not outlive a test that fails.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Most often it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A call of `rbz` that is under way.
 pub struct Running {
-    child: Child,
+    child: Guarded,
     stdout: Collected,
     stderr: Collected,
     call: Rbz,
@@ -159,14 +170,14 @@ pub struct Running {
 impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("process ids are small");
+        let id = i32::try_from(self.child.0.id()).expect("process ids are small");
         // It may have ended already; then there is nobody to tell.
         let _ = nix::sys::signal::kill(Pid::from_raw(id), signal);
     }
 
     /// True while it runs.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().is_ok_and(|status| status.is_none())
+        self.child.0.try_wait().is_ok_and(|status| status.is_none())
     }
 
     /// Waits until `done`.
@@ -201,17 +212,16 @@ impl Running {
 
     /// Waits for its end.
     pub fn wait(mut self) -> Outcome {
-        let status = self.child.wait().unwrap_or_else(|error| panic!("rbz: {error}"));
+        let status = self.child.0.wait().unwrap_or_else(|error| panic!("rbz: {error}"));
         let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
         self.call.outcome(Output { status, stdout, stderr })
     }
 
     /// Kills it outright and returns what it had done.
-    pub fn kill(mut self) -> Events {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        Events::read(self.call.events.as_deref().expect("only building commands tell"))
+    pub fn kill(self) -> Events {
+        let Running { child, call, .. } = self;
+        drop(child);
+        Events::read(call.events.as_deref().expect("only building commands tell"))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::build_file_draft::{Draft, repository_of};
 use crate::command_error::CommandError;
 use crate::external_systems::{Repositories, Search, build_file_of};
 use crate::project_sources::Sources;
-use crate::workspace_root::WORKSPACE_FILES;
+use crate::workspace_root::{self, WORKSPACE_FILES};
 
 const GREETING: &str = r#"(defpackage :greeting
   (:use :cl)
@@ -121,6 +121,13 @@ pub fn run(directory: &Path, search: &Search) -> Result<String, CommandError> {
     } else {
         let text = format!("workspace(name = \"{name}\")\n{declarations}");
         create(directory, "WORKSPACE", &text, &mut report)?;
+        if let Some(outer) = directory.parent().and_then(workspace_root::find) {
+            let outer = outer.display();
+            advice += &format!(
+                "\n`{outer}` is a workspace too. This one is not part of it: without WORKSPACE here, it \
+                 would be.\n"
+            );
+        }
     }
     ignore_outputs(directory, &mut report)?;
     for gap in gaps.iter().chain(&repositories.gaps) {
@@ -236,6 +243,17 @@ mod tests {
         Next: rbz test //... && rbz run //:hello
         "#);
         assert_eq!(read(&path, "WORKSPACE"), "workspace(name = \"my_project\")\n");
+    }
+
+    #[test]
+    fn a_workspace_within_another_is_no_accident() {
+        let (outer, path) = directory();
+        assert!(!run(&path, &Search::default()).expect("a workspace").contains("too"));
+        std::fs::write(outer.path().join("WORKSPACE"), "").expect("a file");
+        std::fs::remove_file(path.join("WORKSPACE")).expect("it was made");
+        let report = run(&path, &Search::default()).expect("a workspace");
+        let outer = outer.path().display();
+        assert!(report.contains(&format!("`{outer}` is a workspace too.")), "{report}");
     }
 
     #[test]
