@@ -95,9 +95,11 @@ pub enum PlanError {
     Conflict {
         /// The exec path.
         path: String,
-        /// One owner.
+        /// Its owner.
         first: Label,
-        /// The other owner.
+        /// The same path, or one below it.
+        below: String,
+        /// The owner of that.
         second: Label,
     },
 }
@@ -123,7 +125,8 @@ impl Plan {
                 // Named twice by the action itself, it has no number yet.
                 let first = self.actions.get(other.0 as usize).unwrap_or(&action).owner.clone();
                 let path = output.exec_path().to_owned();
-                return Err(PlanError::Conflict { path, first, second: action.owner });
+                let below = path.clone();
+                return Err(PlanError::Conflict { path, first, below, second: action.owner });
             }
         }
         self.actions.push(action);
@@ -142,6 +145,7 @@ impl Plan {
                     return Err(PlanError::Conflict {
                         path: parent.to_owned(),
                         first: self.action(*other).owner.clone(),
+                        below: path.to_string(),
                         second: self.action(*id).owner.clone(),
                     });
                 }

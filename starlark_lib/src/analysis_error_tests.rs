@@ -328,9 +328,24 @@ fn two_targets_cannot_write_one_file() {
         "",
         "r(name = \"x\")\nr(name = \"y\")",
     );
-    insta::assert_snapshot!(fixture.errors(&["//a:all"]), @r"
-    `//a:x` and `//a:y` both write to `rbz-out/k8-fastbuild/bin/a/o`
+    insta::assert_snapshot!(fixture.errors(&["//a:all"]), @r#"
+    a/BUILD:3:1: `//a:x` and `//a:y` both write to `rbz-out/k8-fastbuild/bin/a/o`
+        r(name = "y")
+        ^
+      a/BUILD:2:1: `//a:x` is here
       one path can only be written by one action, and nothing can lie below a file
     hint: give the output of one of them another name
-    ");
+    "#);
+    let within = rule(
+        "o = [ctx.actions.declare_file(name) for name in [\"o\", \"o/p\"]]\n[ctx.actions.write(file, \"\") for file in o]\nreturn [DefaultInfo(files = depset(o))]",
+        "",
+        "r(name = \"x\")",
+    );
+    insta::assert_snapshot!(within.errors(&["//a:x"]), @r#"
+    a/BUILD:2:1: `//a:x` writes to `rbz-out/k8-fastbuild/bin/a/o/p`, which lies in `rbz-out/k8-fastbuild/bin/a/o`, that `//a:x` writes
+        r(name = "x")
+        ^
+      one path can only be written by one action, and nothing can lie below a file
+    hint: give the output of one of them another name
+    "#);
 }

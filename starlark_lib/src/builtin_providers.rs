@@ -102,16 +102,19 @@ impl Builtin {
                 self.default(fields, "inherited_environment", || Value::List(Arc::from([])));
                 for (name, value) in fields.iter() {
                     match &**name {
-                        "environment" => {
-                            self.expect(name, value, "a dict of strings", is_string_dict)?
-                        }
+                        "environment" => self.expect(
+                            name,
+                            value,
+                            "a dict from strings to strings",
+                            is_string_dict,
+                        )?,
                         _ => self.expect(name, value, "a list of strings", is_string_list)?,
                     }
                 }
                 Ok(())
             }
             Builtin::TemplateVariableInfo => fields.iter().try_for_each(|(name, value)| {
-                self.expect(name, value, "a dict of strings", is_string_dict)
+                self.expect(name, value, "a dict from strings to strings", is_string_dict)
             }),
             Builtin::ExecutionInfo => {
                 self.default(fields, "requirements", || Value::Dict(Arc::from([])));

@@ -123,3 +123,6 @@ mod language_tests;
 
 #[cfg(test)]
 mod loader_tests;
+
+#[cfg(test)]
+mod request_tests;

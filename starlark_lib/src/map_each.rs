@@ -61,8 +61,8 @@ impl<'v> Mapping<'v> {
         }
         if function.get_type() != "function" {
             return Err(Diagnostic::user(format!(
-                "`map_each` must be a function, not a {}",
-                function.get_type()
+                "`map_each` must be a function, not {}",
+                with_article(function.get_type())
             ))
             .into());
         }

@@ -9,12 +9,13 @@ use rbz_engine::artifact::Artifact;
 use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::{Diagnostic, Frame};
 use rbz_engine::digest::Fingerprint;
-use rbz_engine::label::RepoName;
+use rbz_engine::label::{Label, RepoName};
 use rbz_engine::plan::{Plan, PlanError, RequestedTarget};
 use rbz_engine::value::Value;
 use rbz_engine::workspace_status;
 
 use crate::configured_target::ConfiguredTarget;
+use crate::loader::Loader;
 
 /// Collects the actions that requested targets need.
 pub struct PlanBuilder<'a> {
@@ -90,7 +91,7 @@ impl<'a> PlanBuilder<'a> {
         workspace: &str,
         repositories: BTreeMap<RepoName, PathBuf>,
         requested: Vec<RequestedTarget>,
-    ) -> Result<Plan, Box<Diagnostic>> {
+    ) -> Result<Plan, PlanError> {
         for target in &requested {
             self.need(&target.files);
             for files in target.output_groups.values() {
@@ -104,24 +105,37 @@ impl<'a> PlanBuilder<'a> {
         let mut plan = Plan::new(workspace, repositories);
         for (action, needed) in self.actions.iter().zip(&self.needed) {
             if *needed {
-                plan.add((*action).clone()).map_err(|error| Box::new(conflict(error)))?;
+                plan.add((*action).clone())?;
             }
         }
         if self.needs_status {
-            plan.add(workspace_status::action()).map_err(|error| Box::new(conflict(error)))?;
+            plan.add(workspace_status::action())?;
         }
-        plan.check().map_err(|error| Box::new(conflict(error)))?;
+        plan.check()?;
         plan.requested = requested;
         Ok(plan)
     }
 }
 
-fn conflict(error: PlanError) -> Diagnostic {
-    let PlanError::Conflict { path, first, second } = error;
-    let mut diagnostic = match first == second {
-        true => Diagnostic::user(format!("two actions of `{first}` write to `{path}`")),
-        false => Diagnostic::user(format!("`{first}` and `{second}` both write to `{path}`")),
-    };
+/// The error for two actions that cannot both write, at the target of the second.
+pub fn conflict(error: PlanError, loader: &Loader) -> Diagnostic {
+    let PlanError::Conflict { path, first, below, second } = error;
+    let place = |label: &Label| loader.target(label).ok().map(|(_, target)| target.place.clone());
+    let mut diagnostic = Diagnostic::user(match (first == second, path == below) {
+        (true, true) => format!("two actions of `{first}` write to `{path}`"),
+        (false, true) => format!("`{first}` and `{second}` both write to `{path}`"),
+        (_, false) => {
+            format!("`{second}` writes to `{below}`, which lies in `{path}`, that `{first}` writes")
+        }
+    });
+    diagnostic.place = place(&second);
+    if first != second {
+        diagnostic.trace.push(Frame {
+            place: place(&first),
+            what: format!("`{first}` is here"),
+            source: None,
+        });
+    }
     diagnostic.trace.push(Frame {
         place: None,
         what: "one path can only be written by one action, and nothing can lie below a file"

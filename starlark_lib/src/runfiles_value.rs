@@ -14,6 +14,7 @@ use starlark::values::{NoSerialize, ProvidesStaticType, StarlarkValue, Value, st
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::depset_value::DepsetValue;
+use crate::value_repr::with_article;
 
 /// Runfiles as a Starlark value.
 #[derive(Clone, Debug, ProvidesStaticType, NoSerialize, Allocative)]
@@ -83,8 +84,8 @@ fn runfiles_methods(builder: &mut MethodsBuilder) {
         for other in others.items {
             let other = RunfilesValue::from_value(other).ok_or_else(|| {
                 Diagnostic::user(format!(
-                    "`merge_all` takes a list of runfiles, but it holds a {}",
-                    other.get_type()
+                    "`merge_all` takes a list of runfiles, but it holds {}",
+                    with_article(other.get_type())
                 ))
             })?;
             parts.push(&other.0);

@@ -20,7 +20,7 @@ use crate::configuration::Configuration;
 use crate::dependency_graph::NodeId;
 use crate::loader::Loader;
 use crate::loader_options::LoaderOptions;
-use crate::plan_builder::PlanBuilder;
+use crate::plan_builder::{PlanBuilder, conflict};
 use crate::programs;
 use crate::rule_context::Shell;
 use crate::saved_targets::SavedTargets;
@@ -257,7 +257,7 @@ impl Session {
             let repositories = self.repositories(&analyzer)?;
             let plan = PlanBuilder::new(analyzer.targets())
                 .build(&workspace, repositories, requested)
-                .map_err(|error| *error)?;
+                .map_err(|error| conflict(error, &self.loader))?;
             analysis.plan = plan;
         }
         self.saved.save();
