@@ -303,7 +303,8 @@ mod tests {
 
     #[test]
     fn a_seal_holds_until_anything_changes() {
-        let changes: [(&str, fn(&Place)); 10] = [
+        type Change = fn(&Place);
+        let changes: [(&str, Change); 10] = [
             ("a source", |place| fs::write(place.path("d/file"), "test").unwrap()),
             ("a source is gone", |place| fs::remove_file(place.path("d/file")).unwrap()),
             ("a mode", |place| {
