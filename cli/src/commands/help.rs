@@ -84,7 +84,7 @@ fn of_command(command: &Command) -> String {
 
 fn all_flags() -> String {
     let whole = clap_command();
-    let mut text = format!("Options before the command:\n\n{}", flags(&whole));
+    let mut text = format!("Options before the command:\n\n{}", flags(whole));
     for command in whole.get_subcommands() {
         text += &format!("\nOptions of `rbz {}`:\n\n{}", command.get_name(), flags(command));
     }
