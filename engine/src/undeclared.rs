@@ -72,6 +72,11 @@ fn missed_in_line(line: &str) -> Option<String> {
     // Python puts the path after it.
     let quotes = ['\'', '"', '`', '‘', '’'];
     let between = |text: &str| {
+        if let Some(start) = text.find('\'')
+            && let Some(name) = unescaped(&text[start..])
+        {
+            return Some(name);
+        }
         let start = text.find(quotes)?;
         let rest = text[start..].trim_start_matches(quotes);
         Some(rest[..rest.find(quotes)?].to_owned())
@@ -94,6 +99,28 @@ fn missed_in_line(line: &str) -> Option<String> {
         _ => path,
     };
     (!path.is_empty()).then(|| path.to_owned())
+}
+
+/// A name as coreutils write one with letters that the locale does not have, for a shell:
+/// `'caf'$'\303\251'`. `None` if it is no such name.
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.trim_end();
+    while !rest.is_empty() {
+        let (quoted, is_escaped) = match rest.strip_prefix("$'") {
+            Some(quoted) => (quoted, true),
+            None => (rest.strip_prefix('\'')?, false),
+        };
+        let (mut part, after) = quoted.split_once('\'')?;
+        rest = after;
+        while let Some((before, escape)) = part.split_once('\\').filter(|_| is_escaped) {
+            bytes.extend(before.bytes());
+            bytes.push(u8::from_str_radix(escape.get(..3)?, 8).ok()?);
+            part = &escape[3..];
+        }
+        bytes.extend(part.bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The directory of the file in which a line such as `lib/x.h:1:10: error: …` finds something wrong.
@@ -283,6 +310,9 @@ mod tests {
             ("FileNotFoundError: [Errno 2] No such file or directory: 'd/x.txt'", "d/x.txt"),
             ("diff: /usr/share/x: No such file or directory", "/usr/share/x"),
             ("cat: /some/where/b.txt: Permission denied", "/some/where/b.txt"),
+            (r"cat: '/h'$'\303\266''me/b c.txt': Permission denied", "/höme/b c.txt"),
+            (r"cat: ''$'\303\244': No such file or directory", "ä"),
+            (r"cat: 'a'$'\303\2x': No such file or directory", "a"),
             ("a.c:1:10: fatal error: /usr/include/b.h: Permission denied", "/usr/include/b.h"),
         ] {
             assert_eq!(missed_in_line(line).as_deref(), Some(path), "{line}");
