@@ -127,7 +127,10 @@ impl Executor<'_> {
         inputs.sort_by(|a, b| a.path.cmp(&b.path));
         inputs.dedup_by(|a, b| a.path == b.path);
         let resident = match &spawn.resident {
-            Some(resident) if self.cx.options.residency.of(&action.mnemonic) => {
+            Some(resident)
+                if self.cx.options.residency.of(&action.mnemonic)
+                    && self.strategy(action).isolation().has_stems() =>
+            {
                 Some(self.prepare_resident(action, resident, &parameter_files, &inputs)?)
             }
             _ => None,

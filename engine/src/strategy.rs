@@ -202,6 +202,12 @@ impl Isolation {
         }
     }
 
+    /// Whether an action can be forked from a stem: its inputs must be at the paths where the stem
+    /// loaded others.
+    pub fn has_stems(self) -> bool {
+        self == Isolation::Namespaces
+    }
+
     /// What of it may show in outputs, and so is part of every action key: empty where inputs are
     /// at logical paths and the rest does not exist, a short word for each weaker way.
     pub fn key_material(self) -> &'static str {

@@ -315,6 +315,8 @@ impl Workspace<'_> {
             );
             engine.save_plan(&question.plan, &analysis.plan, &analysis.dependencies)?;
         }
+        // Its heaps are large, and nobody has to wait until they are freed.
+        std::thread::spawn(move || drop(session));
         let Analysis { plan, errors, dependencies, .. } = analysis;
         Ok(Planned { plan, dependencies, errors })
     }
