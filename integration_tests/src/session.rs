@@ -175,6 +175,32 @@ impl Running {
         let _ = nix::sys::signal::kill(Pid::from_raw(id), signal);
     }
 
+    /// Kills the processes below it that have this word on their command line, and yields how many
+    /// there were.
+    pub fn kill_below(&self, word: &str) -> usize {
+        let read = |id: i32, file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}"));
+        // After the name, which is in parentheses, come the state and the parent.
+        let parent = |id: i32| {
+            let stat = read(id, "stat").ok()?;
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok()
+        };
+        let own = i32::try_from(self.child.0.id()).expect("process ids are small");
+        let all = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let is_below = |id: &i32| {
+            std::iter::successors(Some(*id), |id| parent(*id)).take(99).any(|id| id == own)
+        };
+        let has_word = |id: &i32| {
+            read(*id, "cmdline").is_ok_and(|line| line.split('\0').any(|one| one == word))
+        };
+        let found: Vec<i32> = all.filter(|id| has_word(id) && is_below(id)).collect();
+        for id in &found {
+            // It may have ended already.
+            let _ = nix::sys::signal::kill(Pid::from_raw(*id), Signal::SIGKILL);
+        }
+        found.len()
+    }
+
     /// True while it runs.
     pub fn is_running(&mut self) -> bool {
         self.child.0.try_wait().is_ok_and(|status| status.is_none())

@@ -93,6 +93,29 @@ lisp_library(name = "c", srcs = ["c.lisp"], compile_data = ["c.txt"])
 }
 
 #[test]
+fn a_stem_that_is_killed_costs_time_and_nothing_else() {
+    let names: Vec<String> = (0..12).map(|number| format!("f{number}.lisp")).collect();
+    let build = format!("lisp_library(name = \"lib\", srcs = {names:?})\n");
+    let mut builder = build_file(&build).own_cache();
+    for (number, name) in names.iter().enumerate() {
+        let slow = "(eval-when (:compile-toplevel) (sleep 0.1))";
+        builder = builder.file(name, &format!("{slow}\n(defun f{number} () {number})\n"));
+    }
+    let ws = builder.build();
+    let mut running = ws.rbz("build //:lib").spawn();
+    let mut killed = 0;
+    while killed < 8 && running.is_running() {
+        killed += running.kill_below("stem");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    running.wait();
+    assert!(killed > 0, "there are stems");
+    let other = ws.clone_to("elsewhere", true);
+    other.rbz("build //:lib --strategy=sandboxed").run();
+    ws.assert_same_outputs(&other, &[".fasl"], "killed");
+}
+
+#[test]
 fn what_goes_wrong_is_said_as_of_a_process_of_its_own() {
     for (case, first, second, exit_code) in [
         ("a dependency with an error", "(error \"no\")", "", 1),
