@@ -34,7 +34,8 @@ was read."
   "Do what SCAN does, which is SBCL's: call FUNCTION with the offset of each operand that is relative to the
 instruction, in a range of CODE, and the address that it refers to."
   (let ((index (known-range code start length)))
-    (cond ((not (eq predicate #'sb-int:constantly-t))
+    (cond ((or (not (eq predicate #'sb-int:constantly-t))
+               (and (null index) (names-own-function-p code)))
            (funcall scan code start length state segment function predicate))
           (index
            (loop repeat (aref *offsets* (1+ index))
@@ -53,6 +54,15 @@ instruction, in a range of CODE, and the address that it refers to."
                         (funcall function offset address instruction))
                       predicate)
              (setf (gethash (range-key code start) *ranges*) index))))))
+
+(defun names-own-function-p (code)
+  "True of CODE that calls a function of its own by a name. While such a call is direct it stays within
+the code, and is no operand to be found; once the name means another function it is."
+  (loop for i from sb-vm:code-constants-offset below (sb-kernel:code-header-words code)
+        for constant = (sb-kernel:code-header-ref code i)
+        for function = (and (sb-kernel:fdefn-p constant) (sb-kernel:fdefn-fun constant))
+        thereis (and (sb-kernel:simple-fun-p function)
+                     (eq (sb-kernel:fun-code-header function) code))))
 
 (defun relative-operand (address)
   "The operand at ADDRESS: how far what it refers to is from its end."
