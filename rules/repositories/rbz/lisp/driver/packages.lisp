@@ -130,7 +130,7 @@
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT"
         "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES")
   (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
-  (:export "COMPILE-COMMAND"))
+  (:export "COMPILE-COMMAND" "JOIN-TYPES-ALWAYS"))
 
 (defpackage "RBZ.RUNTIME-OPTIONS"
   (:documentation "Options of the runtime for programs that were built.")
@@ -151,6 +151,7 @@
 (defpackage "RBZ.SAVING"
   (:documentation "Making an image ready to be saved, and saving it.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.PROGRAM" "RBZ.RELATIVE-OPERANDS")
+  (:import-from "RBZ.COMPILING" "JOIN-TYPES-ALWAYS")
   (:export "RESTORE-DEFAULTS" "PRECOMPILE-GENERICS" "REMOVE-DEBUG-INFORMATION" "SAVE-CORE"
            "PREPARE-TO-SAVE"
            "SAVE-DRIVER"))

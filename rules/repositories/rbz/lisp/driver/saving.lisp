@@ -62,7 +62,9 @@ functions. Functions of the same code become one."
   "Let the same image give the same bytes when it is saved next: address-space randomisation is off (the
 command line sees to that), no thread but this one runs, and what counts time or allocation is set back
 at the last moment, after the last collection. An IMAGE can run actions too."
-  (if image (start-without-finalizers) (at-last-moment 'forget-finalizers))
+  (cond (image (start-without-finalizers))
+        (t (at-last-moment 'forget-finalizers)
+           (join-types-always)))
   (save-by-memory :keep image)
   (at-last-moment 'reset-counters))
 
