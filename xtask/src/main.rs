@@ -27,7 +27,7 @@ enum Task {
     },
     /// Checks format, lints and documentation
     Check,
-    /// Compares the time that builds take with that of plain ASDF
+    /// Compares the time that builds take with that of plain ASDF and of ninja
     Benchmark,
     /// Does what has to be right before a change is merged: `check` and `test`, both to the end
     Ci,

@@ -33,12 +33,12 @@ pub fn test(arguments: &[String]) -> Result<()> {
     run(test)
 }
 
-/// Times of rbz and of ASDF for the same sources, and of linking.
+/// Times of rbz and of ASDF for the same sources, of linking, and of rbz itself beside ninja.
 pub fn benchmark() -> Result<()> {
-    run(cargo(&["build", "--package", "rbz"]))?;
+    run(cargo(&["build", "--release", "--package", "rbz"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let program = target.unwrap_or_else(|| repository().join("target")).join("debug/rbz");
-    for script in ["benchmarks/compare", "benchmarks/link"] {
+    let program = target.unwrap_or_else(|| repository().join("target")).join("release/rbz");
+    for script in ["benchmarks/compare", "benchmarks/link", "benchmarks/nothing-to-do"] {
         let mut command = Command::new(repository().join(script));
         command.arg(&program);
         run(command)?;

@@ -271,9 +271,11 @@ fn a_kept_sandbox_shows_what_the_action_saw() {
 
 /// The arguments of the line that enters the sandbox which a failure kept.
 fn line_that_enters(outcome: &Outcome) -> Vec<&str> {
-    let line = outcome.stderr().lines().find_map(|line| line.trim().strip_prefix("rbz tool "));
-    let line = line.unwrap_or_else(|| panic!("no line in {outcome}"));
-    ["tool"].into_iter().chain(line.split(' ')).collect()
+    let mut lines = outcome.stderr().lines();
+    let directory = lines.find_map(|line| line.trim().strip_prefix("rbz tool sandbox "));
+    let directory = directory.unwrap_or_else(|| panic!("no line in {outcome}"));
+    // Quoted for a shell, if its path has blanks.
+    vec!["tool", "sandbox", directory.trim_matches('\'')]
 }
 
 #[test]
