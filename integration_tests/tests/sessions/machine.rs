@@ -229,16 +229,18 @@ fn what_the_user_has_in_the_place_of_a_link_stays() {
     let letters = ws.base().join("letters");
     std::fs::create_dir(&letters).expect("the temporary directory can be written");
     std::fs::write(letters.join("letter"), "Dear Ann\n").expect("it can be written");
-    let letters = letters.display();
+    let base = format!("--output_base={}", letters.display());
+    let cache = format!("--disk_cache={}", letters.display());
     for command in [
-        format!("--output_base={letters} build //:o"),
-        format!("--output_base={letters} clean --expunge"),
-        format!("clean --disk_cache_too --disk_cache={letters}"),
+        [&*base, "build", "//:o"],
+        [&*base, "clean", "--expunge"],
+        ["clean", "--disk_cache_too", &*cache],
     ] {
-        ws.rbz(&command).exit_code(2).run().stderr_has("has files that are not of rbz");
+        ws.rbz_args(command).exit_code(2).run().stderr_has("has files that are not of rbz");
     }
-    let base = format!("--output_base={} clean --expunge", ws.base().display());
-    ws.rbz(&base).exit_code(2).run().stderr_has("holds the workspace");
+    let base = format!("--output_base={}", ws.base().display());
+    let outcome = ws.rbz_args([&*base, "clean", "--expunge"]).exit_code(2).run();
+    outcome.stderr_has("holds the workspace");
     assert!(ws.base().join("letters/letter").exists());
 }
 
