@@ -281,7 +281,7 @@ fn line_that_enters(outcome: &Outcome) -> Vec<&str> {
 #[test]
 fn a_kept_sandbox_can_be_entered_again() {
     let build = r#"
-genrule(name = "o", srcs = ["in.txt"], outs = ["o.txt"], cmd = "mkdir $$HOME/made; cat $< >&2; pwd >&2; exit 7")
+genrule(name = "o", srcs = ["in.txt"], outs = ["o.txt"], cmd = "mkdir ~/made; cat $< >&2; pwd >&2; exit 7")
 genrule(name = "l", outs = ["l.txt"], local = True, cmd = "exit 6")
 sh_test(name = "t", srcs = ["t.sh"])
 lisp_library(name = "lib", srcs = ["lib.lisp"])
