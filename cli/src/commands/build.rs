@@ -240,7 +240,10 @@ impl Workspace<'_> {
         let mut dependencies = dependencies;
         dependencies.extend(self.inherited(purpose, plan));
         let listed = plan.requested.len() <= request.show_result || purpose == Purpose::Run;
-        if let Err(error) = engine.seal(&question.seal, plan, &outcome, &dependencies, listed) {
+        // A seal tells of no errors.
+        if built.analysis_is_fine
+            && let Err(error) = engine.seal(&question.seal, plan, &outcome, &dependencies, listed)
+        {
             // The next build takes a little longer.
             reporter.sink().note(Severity::Warning, &error.message);
         }

@@ -109,6 +109,18 @@ sh_test(name = "t", srcs = ["t.sh"], data = [":g"], env_inherit = ["GREETING"])
 }
 
 #[test]
+fn what_is_wrong_is_said_however_often_the_rest_is_built() {
+    let ws = build_file("genrule(name = \"g\", outs = [\"o.txt\"], cmd = \"echo o > $@\")\n")
+        .file("bad/BUILD", "filegroup(name = \"f\", srcs = [\":none\"], no = 1)\n")
+        .build();
+    for _ in 0..4 {
+        let outcome = ws.rbz("build -k //...").exit_code(1).run();
+        outcome.stderr_has("bad/BUILD:1:");
+        assert_eq!(ws.read("rbz-bin/o.txt"), "o\n");
+    }
+}
+
+#[test]
 fn a_changed_file_rebuilds_exactly_what_depends_on_it() {
     let ws = tower().own_cache().build();
     ws.rbz("build //...").run();
