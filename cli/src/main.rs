@@ -250,7 +250,10 @@ fn lock(
         console.message(Severity::Info, &text);
         Ok(())
     })?;
-    // Without it a message says less.
-    let _ = std::fs::write(directories.workspace_note(), root.as_os_str().as_encoded_bytes());
+    let (note, text) = (directories.workspace_note(), root.as_os_str().as_encoded_bytes());
+    if std::fs::read(&note).ok().as_deref() != Some(text) {
+        // Without it a message says less.
+        let _ = std::fs::write(note, text);
+    }
     Ok(lock)
 }

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod action_cache;
 pub mod action_key;
+mod answer_files;
 pub mod artifact;
 pub mod artifact_value;
 pub mod build;

@@ -1,24 +1,24 @@
 //! Saved plans: a request that was made before, with nothing changed, is not analysed again.
 //!
-//! One file for each request, named by the request's fingerprint: a checksum, then what the plan
-//! relied on, then the plan.
+//! The answer to a request has what the plan relied on, then the plan.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer_files::AnswerFiles;
 use crate::dependency::Dependency;
 use crate::depset::SavedDepsets;
 use crate::digest::Fingerprint;
 use crate::file_state::FileState;
-use crate::files::{self, FileResult};
+use crate::files::FileResult;
 use crate::plan::Plan;
 
 /// How many plans are kept.
 const LIMIT: usize = 32;
 
 /// The form of the files; to be changed when anything in a plan is.
-const FORMAT: &[u8] = b"rbz plan 1\n";
+const FORMAT: &[u8] = b"rbz plan 2\n";
 
 #[derive(Serialize, Deserialize)]
 struct SavedPlan {
@@ -29,13 +29,13 @@ struct SavedPlan {
 /// The saved plans in one directory.
 #[derive(Debug)]
 pub struct SavedPlans {
-    dir: PathBuf,
+    files: AnswerFiles,
 }
 
 impl SavedPlans {
     /// Those in `dir`, which need not exist.
     pub fn new(dir: &Path) -> SavedPlans {
-        SavedPlans { dir: dir.to_owned() }
+        SavedPlans { files: AnswerFiles::new(dir, FORMAT, LIMIT) }
     }
 
     /// Saves the plan of a request with everything that it relied on.
@@ -47,20 +47,10 @@ impl SavedPlans {
         plan: &Plan,
         dependencies: &[Dependency],
     ) -> FileResult<()> {
-        let Some(body) = SavedDepsets::encode(plan).ok().and_then(|plan| {
-            postcard::to_stdvec(&SavedPlan { dependencies: dependencies.to_vec(), plan }).ok()
-        }) else {
-            return Ok(());
-        };
-        files::create_dirs(&self.dir)?;
-        let mut bytes = FORMAT.to_vec();
-        bytes.extend(Fingerprint::of(&body).0);
-        bytes.extend(body);
-        let path = self.path(request);
-        let temporary = path.with_extension("new");
-        files::remove_file(&temporary)?;
-        files::write_atomically(&path, &temporary, &bytes)?;
-        forget_old(&self.dir, LIMIT)
+        let saved = SavedDepsets::encode(plan).and_then(|plan| {
+            postcard::to_stdvec(&SavedPlan { dependencies: dependencies.to_vec(), plan })
+        });
+        saved.map_or(Ok(()), |saved| self.files.save(request, &saved))
     }
 
     /// The plan of a request and what it relied on, if it was saved and all of that still holds.
@@ -70,39 +60,16 @@ impl SavedPlans {
         files: &FileState,
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
     ) -> Option<(Plan, Vec<Dependency>)> {
-        let bytes = files::read(&self.path(request)).ok()?;
-        let (sum, body) = bytes.strip_prefix(FORMAT)?.split_first_chunk::<32>()?;
-        if Fingerprint::of(body).0 != *sum {
-            return None;
-        }
-        let saved: SavedPlan = postcard::from_bytes(body).ok()?;
-        if !Dependency::all_hold(&saved.dependencies, files, environment) {
-            return None;
-        }
-        let mut plan: Plan = SavedDepsets::decode(&saved.plan).ok()?;
-        plan.index();
-        Some((plan, saved.dependencies))
+        self.files.load(request, |answer| {
+            let saved: SavedPlan = postcard::from_bytes(answer).ok()?;
+            if !Dependency::all_hold(&saved.dependencies, files, environment) {
+                return None;
+            }
+            let mut plan: Plan = SavedDepsets::decode(&saved.plan).ok()?;
+            plan.index();
+            Some((plan, saved.dependencies))
+        })
     }
-
-    fn path(&self, request: &Fingerprint) -> PathBuf {
-        self.dir.join(request.to_hex())
-    }
-}
-
-/// Removes from a directory all but the `limit` files that were written last.
-pub(crate) fn forget_old(dir: &Path, limit: usize) -> FileResult<()> {
-    let mut found = Vec::new();
-    for (name, _) in files::read_dir(dir)? {
-        let path = dir.join(name);
-        if let Some((_, stamp)) = files::stat(&path, false)? {
-            found.push((stamp.mtime, path));
-        }
-    }
-    found.sort();
-    for (_, path) in found.iter().rev().skip(limit) {
-        files::remove_file(path)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -134,7 +101,7 @@ mod tests {
         let plans = SavedPlans::new(&dir.path().join("plans"));
         let request = Fingerprint::of("r");
         plans.save(&request, &Plan::new("ws", BTreeMap::new()), &[]).unwrap();
-        let path = plans.path(&request);
+        let path = plans.files.path(&request);
         let whole = std::fs::read(&path).unwrap();
         for position in 0..whole.len() {
             let mut damaged = whole.clone();

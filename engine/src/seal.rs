@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::answer_files::AnswerFiles;
 use crate::dependency::Dependency;
 use crate::depset::SavedDepsets;
 use crate::digest::Fingerprint;
@@ -23,7 +24,6 @@ use crate::file_state::FileStat;
 use crate::files::{self, FileResult, Kind, Stamp};
 use crate::output_tree::Placed;
 use crate::plan::RequestedTarget;
-use crate::saved_plan::forget_old;
 
 /// How many seals are kept.
 const LIMIT: usize = 16;
@@ -118,14 +118,14 @@ struct Seal<'a> {
 /// The seals in one directory.
 #[derive(Debug)]
 pub struct Seals {
-    dir: PathBuf,
+    files: AnswerFiles,
     boot: Arc<str>,
 }
 
 impl Seals {
     /// Those of a workspace, as the machine is since the start that `boot` names.
     pub(crate) fn new(output_base: &Path, boot: Arc<str>) -> Seals {
-        Seals { dir: output_base.join("seals"), boot }
+        Seals { files: AnswerFiles::new(&output_base.join("seals"), FORMAT, LIMIT), boot }
     }
 
     /// Those of the workspace with this output base. The caller holds its lock.
@@ -160,16 +160,7 @@ impl Seals {
             requested: &requested,
             tests: told.tests.clone(),
         };
-        let Ok(body) = postcard::to_stdvec(&seal) else { return Ok(()) };
-        files::create_dirs(&self.dir)?;
-        let mut bytes = FORMAT.to_vec();
-        bytes.extend(crc32fast::hash(&body).to_le_bytes());
-        bytes.extend(body);
-        let path = self.path(request);
-        let temporary = path.with_extension("new");
-        files::remove_file(&temporary)?;
-        files::write_atomically(&path, &temporary, &bytes)?;
-        forget_old(&self.dir, LIMIT)
+        postcard::to_stdvec(&seal).map_or(Ok(()), |seal| self.files.save(request, &seal))
     }
 
     /// What is told of the request, if it was sealed and there is still nothing to do.
@@ -179,29 +170,22 @@ impl Seals {
         request: &Fingerprint,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Option<Told> {
-        let bytes = files::read(&self.path(request)).ok()?;
-        let (sum, body) = bytes.strip_prefix(FORMAT)?.split_first_chunk::<4>()?;
-        if crc32fast::hash(body).to_le_bytes() != *sum {
-            return None;
-        }
-        let seal: Seal = postcard::from_bytes(body).ok()?;
-        let holds = *seal.boot == *self.boot
-            && seal.environment.iter().all(|(name, value)| environment(name) == *value)
-            && seal.directories.par_iter().all(Directory::holds);
-        if !holds {
-            return None;
-        }
-        Some(Told {
-            workspace: seal.workspace.into(),
-            configuration: seal.configuration.into(),
-            actions: seal.actions,
-            requested: SavedDepsets::decode(seal.requested).ok()?,
-            tests: seal.tests,
+        self.files.load(request, |answer| {
+            let seal: Seal = postcard::from_bytes(answer).ok()?;
+            let holds = *seal.boot == *self.boot
+                && seal.environment.iter().all(|(name, value)| environment(name) == *value)
+                && seal.directories.par_iter().all(Directory::holds);
+            if !holds {
+                return None;
+            }
+            Some(Told {
+                workspace: seal.workspace.into(),
+                configuration: seal.configuration.into(),
+                actions: seal.actions,
+                requested: SavedDepsets::decode(seal.requested).ok()?,
+                tests: seal.tests,
+            })
         })
-    }
-
-    fn path(&self, request: &Fingerprint) -> PathBuf {
-        self.dir.join(request.to_hex())
     }
 }
 
@@ -353,7 +337,7 @@ mod tests {
     fn a_damaged_seal_does_not_hold() {
         let place = Place::new();
         place.seal();
-        let path = place.seals.path(&Fingerprint::of("request"));
+        let path = place.seals.files.path(&Fingerprint::of("request"));
         let whole = fs::read(&path).unwrap();
         for position in 0..whole.len() {
             let mut damaged = whole.clone();
