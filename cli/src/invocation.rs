@@ -93,11 +93,19 @@ impl Invocation {
                     break;
                 }
                 Word::Unknown(text, near) => {
-                    return Err(CommandError::command_line(format!(
+                    let error = CommandError::command_line(format!(
                         "`{text}` is no option of `rbz {command}`"
-                    ))
-                    .hint_nearest(near)
-                    .hint(format!("`rbz help {command}` lists the options")));
+                    ));
+                    let words = [text.clone()];
+                    let mut before = OptionReader::new(&words, &startup_specs, Origin::CommandLine);
+                    if matches!(before.next(), Some(Word::Option(_) | Word::MissingValue(_))) {
+                        return Err(error.hint(format!(
+                            "it stands before the command: `rbz {text} {command}`"
+                        )));
+                    }
+                    return Err(error
+                        .hint_nearest(near)
+                        .hint(format!("`rbz help {command}` lists the options")));
                 }
                 Word::MissingValue(name) => return Err(missing_value(&name)),
             }
@@ -271,6 +279,14 @@ mod tests {
         let words = ["--output_base=/y", "version"];
         let invocation = invoke(&words, "startup --output_base=/x").expect("valid");
         assert_eq!(invocation.startup.output_base, Some("/y".into()));
+    }
+
+    #[test]
+    fn an_option_that_stands_after_the_command_is_told_where_it_belongs() {
+        let of = |option: &str| message(&["build", option, "//..."], "");
+        assert!(of("--noblock_for_lock").contains("`rbz --noblock_for_lock build`"));
+        assert!(of("--output_base=/x").contains("`rbz --output_base build`"));
+        assert!(!of("--xyzzy").contains("before the command"));
     }
 
     #[test]
