@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::query_arguments::{QueryArguments, WhyArguments};
+
 /// Builds and tests software, Common Lisp first of all
 #[derive(Parser, Debug)]
 #[command(
@@ -72,6 +74,10 @@ pub enum RawCommand {
     Clean(CleanArguments),
     /// Shows where things are
     Info(BuildArguments),
+    /// Shows which targets there are, and how they depend on one another
+    Query(QueryArguments),
+    /// Shows a shortest path from one target to another, with the lines that make it
+    Why(WhyArguments),
     /// Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
     Help(PlainArguments),
     /// Does what rbz's own actions do: `rbz tool --help`
@@ -93,6 +99,8 @@ impl RawCommand {
             RawCommand::Run(_) => "run",
             RawCommand::Clean(_) => "clean",
             RawCommand::Info(_) => "info",
+            RawCommand::Query(_) => "query",
+            RawCommand::Why(_) => "why",
             RawCommand::Help(_) => "help",
             RawCommand::Tool(_) => "tool",
             RawCommand::Version(_) => "version",
@@ -317,8 +325,20 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 10] =
-    ["build", "clean", "completion", "help", "info", "init", "run", "test", "tool", "version"];
+pub const COMMANDS: [&str; 12] = [
+    "build",
+    "clean",
+    "completion",
+    "help",
+    "info",
+    "init",
+    "query",
+    "run",
+    "test",
+    "tool",
+    "version",
+    "why",
+];
 
 /// An option as rc files, suggestions and the reading of command lines need it.
 #[derive(Clone, Debug, PartialEq, Eq)]

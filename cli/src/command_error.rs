@@ -15,6 +15,10 @@ pub enum ErrorKind {
     TestsFailed,
     /// There was nothing to test.
     NoTests,
+    /// What a query asks about is wrong, or not there.
+    QueryFailed,
+    /// A query was answered, but not all that it asks about could be had.
+    PartialAnswer,
     /// The user stopped it.
     Interrupted,
     /// Another rbz works in the workspace, and the user does not want to wait.
@@ -33,6 +37,8 @@ impl ErrorKind {
             ErrorKind::CommandLine => 2,
             ErrorKind::TestsFailed => 3,
             ErrorKind::NoTests => 4,
+            ErrorKind::QueryFailed => 7,
+            ErrorKind::PartialAnswer => 3,
             ErrorKind::Interrupted => 8,
             ErrorKind::LockHeld => 9,
             ErrorKind::Environment => 36,

@@ -146,8 +146,13 @@ fn write(bytes: &[u8]) {
 
 /// Writes data to stdout. A reader that went away is no error; any other failure is.
 pub fn write_data(text: &str) -> Result<(), CommandError> {
+    write_bytes(text.as_bytes())
+}
+
+/// Writes data that may be no text to stdout, in the same way.
+pub fn write_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| {
             CommandError::environment(format!("cannot write to the standard output: {error}"))

@@ -24,6 +24,8 @@ mod per_test;
 mod profile;
 mod progress;
 mod project_sources;
+mod query_arguments;
+mod query_request;
 mod question;
 mod rc_file;
 mod rc_words;
@@ -57,6 +59,7 @@ use crate::directories::{Directories, check_ours, expand_home};
 use crate::display::Display;
 use crate::environment::Environment;
 use crate::invocation::Invocation;
+use crate::query_request::QueryRequest;
 use crate::request::BuildRequest;
 use crate::request_lock::RequestLock;
 use crate::signals::Interrupts;
@@ -115,6 +118,8 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         | RawCommand::Run(arguments)
         | RawCommand::Info(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
+        RawCommand::Query(arguments) => &arguments.display,
+        RawCommand::Why(arguments) => &arguments.display,
         RawCommand::Help(arguments)
         | RawCommand::Tool(arguments)
         | RawCommand::Version(arguments)
@@ -152,6 +157,18 @@ fn execute(
             write_data(&commands::init::run(environment.here()?, &search)?)?;
         }
         RawCommand::Clean(arguments) => clean(&invocation, arguments, environment, &mut console)?,
+        RawCommand::Query(arguments) => {
+            let request = QueryRequest::new(arguments, environment)?;
+            locked(&invocation, environment, &arguments.residue, &mut console, |ws, console| {
+                commands::query::run(ws, &request, console)
+            })?;
+        }
+        RawCommand::Why(arguments) => {
+            let request = commands::why::Why::new(arguments, environment)?;
+            locked(&invocation, environment, &arguments.residue, &mut console, |ws, console| {
+                commands::why::run(ws, &request, console)
+            })?;
+        }
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
         | RawCommand::Run(arguments)
@@ -220,6 +237,22 @@ fn in_workspace(
         }
         _ => commands::build::run(&workspace, &request, console),
     }
+}
+
+/// Does a command that only loads, in the workspace and under its lock.
+fn locked(
+    invocation: &Invocation,
+    environment: &Environment,
+    residue: &[String],
+    console: &mut Console,
+    command: impl FnOnce(&Workspace, &mut Console) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let root = root(invocation, environment)?;
+    let directories = &Directories::new(&invocation.startup, environment, root)?;
+    let what = format!("{} {}", invocation.command.name(), residue.join(" "));
+    let interrupts = &Interrupts::listen(console.display())?;
+    let _lock = lock(&invocation.startup, directories, root, what.trim_end(), console)?;
+    command(&Workspace { root, directories, environment, interrupts }, console)
 }
 
 fn no_residue(command: &str, residue: &[String]) -> Result<(), CommandError> {

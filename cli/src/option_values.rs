@@ -1,10 +1,12 @@
 //! Values of options, from what was written to what is meant.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rbz_engine::build::Residency;
 
 use crate::command_error::CommandError;
+use crate::directories::expand_home;
 use crate::environment::Environment;
 
 /// The error of an option that has this value, and why it is one.
@@ -124,6 +126,25 @@ pub fn variables(
         }
     }
     Ok(variables)
+}
+
+/// `--override_repository`: directories by the names of the repositories that they stand for.
+pub fn repositories(
+    words: &[String],
+    environment: &Environment,
+) -> Result<BTreeMap<String, PathBuf>, CommandError> {
+    let here = environment.here()?;
+    let given = pairs("override_repository", words)?.into_iter();
+    given
+        .map(|(name, written)| {
+            let directory = expand_home(&PathBuf::from(&written), environment, here);
+            if !directory.is_dir() {
+                let why = format!("there is no directory `{}`", directory.display());
+                return Err(wrong("override_repository", &format!("{name}={written}"), &why));
+            }
+            Ok((name.trim_start_matches('@').to_owned(), directory))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ fn inherited(command: &str) -> &'static [&'static str] {
         "clean" => &[COMMON, "build", "clean"],
         "info" => &[COMMON, "build", "info"],
         "help" => &[COMMON, "help"],
+        "query" => &[COMMON, "query"],
+        "why" => &[COMMON, "query", "why"],
         "version" => &[COMMON, "version"],
         "init" => &[COMMON, "init"],
         _ => &[COMMON],

@@ -48,6 +48,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// None at all.
+    pub fn none() -> Records {
+        Records { log: None, profile: None }
+    }
+
     /// Those that `request` asks for.
     pub fn create(request: &BuildRequest) -> Result<Records, CommandError> {
         let log = request.event_log.as_deref().map(EventLog::create).transpose()?;

@@ -12,7 +12,7 @@ use crate::directories::{Directories, expand_home};
 use crate::environment::Environment;
 use crate::name_filter::NameFilter;
 use crate::option_reader::OptionUse;
-use crate::option_values::{jobs, pairs, residency, size, variables, wrong};
+use crate::option_values::{jobs, pairs, repositories, residency, size, variables};
 use crate::test_request::TestRequest;
 
 /// What to build, run or test, and how.
@@ -141,17 +141,7 @@ impl BuildRequest {
         let here = environment.here()?;
         let path = |path: PathBuf| expand_home(&path, environment, here);
         let tests = TestRequest::new(&arguments.test, environment)?;
-        let overrides = pairs("override_repository", &override_repository)?
-            .into_iter()
-            .map(|(name, written)| {
-                let directory = path(PathBuf::from(&written));
-                if !directory.is_dir() {
-                    let why = format!("there is no directory `{}`", directory.display());
-                    return Err(wrong("override_repository", &format!("{name}={written}"), &why));
-                }
-                Ok((name.trim_start_matches('@').to_owned(), directory))
-            })
-            .collect::<Result<_, _>>()?;
+        let overrides = repositories(&override_repository, environment)?;
         Ok(BuildRequest {
             residue: arguments.residue.clone(),
             compilation_mode,

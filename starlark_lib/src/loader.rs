@@ -45,6 +45,14 @@ pub struct Shared {
     pub(crate) me: Weak<Shared>,
 }
 
+/// What a package is made of besides its BUILD file.
+pub struct LoadedFiles {
+    /// Every .bzl file that it loads, or that one of these loads; absolute.
+    pub modules: Vec<PathBuf>,
+    /// The directories of the repositories that they lie in.
+    pub repositories: Vec<(RepoName, PathBuf)>,
+}
+
 type PackageCell = Arc<OnceLock<Result<Arc<LoadedPackage>, Box<Diagnostic>>>>;
 
 /// Loads whatever analysis asks for. Shared by all threads.
@@ -277,6 +285,18 @@ impl Loader {
             })
             .clone()
         })
+    }
+
+    /// The files that the package `id` is made of besides its BUILD file.
+    pub fn loaded_files(&self, id: &PackageId) -> Result<LoadedFiles, Box<Diagnostic>> {
+        let package = self.loaded_package(id)?;
+        let modules = package.dependencies.iter().filter_map(|dependency| match dependency {
+            Dependency::Content { path, .. } if path.extension()? == "bzl" => Some(path.clone()),
+            _ => None,
+        });
+        let own = (id.repo.clone(), self.repository_root(&id.repo)?);
+        let repositories = package.repositories.iter().cloned().chain([own]).collect();
+        Ok(LoadedFiles { modules: modules.collect(), repositories })
     }
 
     /// How many packages have been loaded so far.

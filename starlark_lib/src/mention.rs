@@ -26,15 +26,15 @@ pub fn placed(
     }
 }
 
-/// The place of the string that names `label`, and its line.
-fn find(
+/// The place of the string that names `label` in the attribute of a target, and its line.
+pub fn find(
     loader: &Loader,
     target: &Target,
     attribute: &str,
     label: &Label,
 ) -> Option<(Place, Option<String>)> {
     let package = target.label.package();
-    // Only on the way to an error message, so reading and parsing once more is no loss.
+    // Only for what a person reads, so reading and parsing once more is no loss.
     let mut tree = SourceTree::new(loader.files().clone());
     let build_file =
         loader.shared().repository(&package.repo).ok()?.build_file(package, &mut tree).ok()??;

@@ -1,13 +1,14 @@
 //! Loading of packages: a BUILD file becomes a [`Package`].
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::event::Event;
-use rbz_engine::label::PackageId;
+use rbz_engine::label::{PackageId, RepoName};
 use starlark::environment::Module;
 use starlark::eval::Evaluator;
 
@@ -28,6 +29,8 @@ pub struct LoadedPackage {
     pub package: Arc<Package>,
     /// Files, directories and absences, those of the modules that it loads included.
     pub dependencies: Vec<Dependency>,
+    /// Where the repositories lay whose files were loaded.
+    pub repositories: Vec<(RepoName, PathBuf)>,
 }
 
 /// The package `id`: as it was saved, or else evaluated and saved.
@@ -44,7 +47,8 @@ pub fn load(id: &PackageId, shared: &Shared) -> Result<LoadedPackage, Box<Diagno
     }
     let mut dependencies = saved.dependencies;
     dependencies.extend(saved.glob_dependencies);
-    Ok(LoadedPackage { package: Arc::new(saved.package), dependencies })
+    let repositories = saved.repositories;
+    Ok(LoadedPackage { package: Arc::new(saved.package), dependencies, repositories })
 }
 
 /// Evaluates the BUILD file of a package.

@@ -109,7 +109,8 @@ impl SavedPackages {
         }
         let mut dependencies = saved.dependencies;
         dependencies.extend(glob_dependencies);
-        Some(LoadedPackage { package: Arc::new(saved.package), dependencies })
+        let repositories = saved.repositories;
+        Some(LoadedPackage { package: Arc::new(saved.package), dependencies, repositories })
     }
 
     /// Keeps a package for later sessions.

@@ -15,14 +15,15 @@ impl Loader {
         error
     }
 
-    fn source_line(&self, place: &Place) -> Option<String> {
+    /// The line at a place, if it can be had.
+    pub fn source_line(&self, place: &Place) -> Option<String> {
         let external = place.file.strip_prefix("external/").and_then(|rest| rest.split_once('/'));
         let (repo, path) = match external {
             Some((repo, path)) => (RepoName::new(repo), path),
             None => (RepoName::main(), &*place.file),
         };
         let path = self.repository_root(&repo).ok()?.join(path);
-        // Only on the way to an error message, so reading once more is no loss.
+        // Only for what a person reads, so reading once more is no loss.
         let (bytes, _) = self.files().read(&path).ok()?;
         let number = usize::try_from(place.line).ok()?.checked_sub(1)?;
         dialect::shown_line(std::str::from_utf8(&bytes).ok()?.lines().nth(number)?)

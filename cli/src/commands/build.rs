@@ -1,7 +1,7 @@
 //! `rbz build`, and what `test` and `run` share with it: from a request to built targets.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +9,8 @@ use rbz_engine::build::{Engine, EngineOptions, Goals, TestCaching, exec_root};
 use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{Event, EventSink};
+use rbz_engine::file_state::FileState;
+use rbz_engine::files::FileError;
 use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
 use rbz_engine::plan::Plan;
@@ -16,6 +18,7 @@ use rbz_engine::sandbox::Sandboxed;
 use rbz_engine::seal::Seals;
 use rbz_engine::strategy::Strategy;
 use rbz_engine::test_plan::add_test_runs;
+use rbz_starlark::loader::Loader;
 use rbz_starlark::loader_options::LoaderOptions;
 use rbz_starlark::session::{
     Analysis, AnalysisRequest, ConfigurationOptions, Session, SessionOptions, TagFilter,
@@ -74,7 +77,10 @@ struct Planned {
 
 impl Workspace<'_> {
     /// The options of a session in this workspace.
-    fn session_options(&self, request: &BuildRequest) -> Result<SessionOptions, CommandError> {
+    fn session_options(
+        &self,
+        overrides: &BTreeMap<String, PathBuf>,
+    ) -> Result<SessionOptions, CommandError> {
         let install = self.directories.install();
         let shipped = rbz_rules::materialize(&install).map_err(|error| {
             CommandError::environment(format!("cannot write `{}`: {error}", install.display()))
@@ -101,8 +107,7 @@ impl Workspace<'_> {
                     label("@rbz//:defaults.bzl")?,
                     "default_repositories".to_owned(),
                 )),
-                overrides: request
-                    .overrides
+                overrides: overrides
                     .iter()
                     .map(|(name, directory)| (RepoName::new(name), directory.clone()))
                     .collect(),
@@ -114,7 +119,7 @@ impl Workspace<'_> {
     }
 
     /// The directory that patterns are relative to.
-    fn directory(&self) -> String {
+    pub fn directory(&self) -> String {
         let here = self.environment.current_directory.as_deref();
         let here = here.and_then(|here| here.strip_prefix(self.root).ok());
         here.map(|here| here.to_string_lossy().into_owned()).unwrap_or_default()
@@ -124,9 +129,40 @@ impl Workspace<'_> {
     pub fn name(&self, request: &BuildRequest) -> Result<Arc<str>, CommandError> {
         let engine = self.open_engine(request)?;
         let events = Arc::new(|_| {});
-        let session =
-            Session::open(self.session_options(request)?, engine.file_state().clone(), events)?;
+        let session = Session::open(
+            self.session_options(&request.overrides)?,
+            engine.file_state().clone(),
+            events,
+        )?;
         Ok(session.analyze(&AnalysisRequest::default()).plan.workspace)
+    }
+
+    /// Does something with what a session loads. Shows on `console` what goes on meanwhile.
+    pub fn with_loader<R>(
+        &self,
+        overrides: &BTreeMap<String, PathBuf>,
+        console: &mut Console,
+        work: impl FnOnce(&Loader) -> R,
+    ) -> Result<R, CommandError> {
+        let files = self.directories.output_base.join("log").join("files");
+        let open = |error: FileError| CommandError::environment(error.to_string());
+        let files = Arc::new(FileState::open(&files).map_err(open)?);
+        let options = self.session_options(overrides)?;
+        let report = ReportOptions { verbose_failures: false, test_output: TestOutput::Summary };
+        let reporter = Reporter::start(console.take(), Records::none(), report);
+        let session = Session::open(options, files.clone(), Arc::new(reporter.sink()));
+        let result = session.map(|session| {
+            let result = work(session.loader());
+            // Its heaps are large, and nobody has to wait until they are freed.
+            std::thread::spawn(move || drop(session));
+            result
+        });
+        *console = reporter.finish();
+        if let Err(error) = files.save() {
+            // The next command takes a little longer.
+            console.message(Severity::Warning, &error.to_string());
+        }
+        Ok(result?)
     }
 
     fn open_engine(&self, request: &BuildRequest) -> Result<Engine, CommandError> {
@@ -189,7 +225,7 @@ impl Workspace<'_> {
     ) -> Result<Built, CommandError> {
         let begin = Instant::now();
         let analysis = self.analysis_request(purpose, request);
-        let session = self.session_options(request)?;
+        let session = self.session_options(&request.overrides)?;
         let question = Question::new(purpose, request, analysis, session);
         if request.execute
             && let Some(built) = self.sealed(&question, begin, reporter)

@@ -68,6 +68,8 @@ fn of_command(command: &Command) -> String {
     let operands = match command.get_name() {
         "build" | "test" => " TARGETS…",
         "run" => " TARGET [-- ARGUMENTS…]",
+        "query" => " EXPRESSION",
+        "why" => " TARGET TARGET",
         "info" => " [KEY…]",
         "help" => " [COMMAND|TOPIC]",
         "tool" => " TOOL …",
@@ -157,10 +159,12 @@ mod tests {
           help                  Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
           info                  Shows where things are
           init                  Makes a workspace of the current directory
+          query                 Shows which targets there are, and how they depend on one another
           run                   Builds a program and runs it
           test                  Builds targets and runs the tests among them
           tool                  Does what rbz's own actions do: `rbz tool --help`
           version               Shows the version
+          why                   Shows a shortest path from one target to another, with the lines that make it
 
         Help:
           help COMMAND          Shows the options of a command

@@ -26,6 +26,7 @@ mod lisp_rules;
 mod machine;
 mod patterns;
 mod programs;
+mod query;
 mod rc_files;
 mod repositories;
 mod resident;

@@ -1,0 +1,30 @@
+//! Queries: what a workspace's targets are, and how they depend on one another.
+//!
+//! An expression of Bazel's query language is read ([`parser`]), then evaluated over the graph of
+//! targets ([`graph`]), of which only what it needs is loaded ([`world`]). What it means is written
+//! in one of many forms ([`output`]). It knows nothing of Lisp, and no rule by name save those of
+//! the language itself.
+
+pub mod attribute_text;
+pub mod build_proto;
+pub mod dependencies;
+pub mod dialect;
+pub mod evaluator;
+pub mod file_functions;
+pub mod functions;
+pub mod graph;
+pub mod lexer;
+pub mod loaded_files;
+pub mod node_set;
+pub mod order;
+pub mod output;
+pub mod parser;
+pub mod query;
+pub mod query_error;
+pub mod reverse;
+pub mod rule_info;
+pub mod selection;
+pub mod subgraph;
+pub mod syntax;
+pub mod why;
+pub mod world;
