@@ -78,6 +78,12 @@ pub enum RawCommand {
     Query(QueryArguments),
     /// Shows a shortest path from one target to another, with the lines that make it
     Why(WhyArguments),
+    /// Shows what a profile says: phases, the critical path, the slowest actions
+    #[command(name = "analyze-profile")]
+    AnalyzeProfile(PlainArguments),
+    /// Shows what the last build of a target did, and which changes it began with
+    #[command(name = "why-rebuilt")]
+    WhyRebuilt(BuildArguments),
     /// Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
     Help(PlainArguments),
     /// Does what rbz's own actions do: `rbz tool --help`
@@ -101,6 +107,8 @@ impl RawCommand {
             RawCommand::Info(_) => "info",
             RawCommand::Query(_) => "query",
             RawCommand::Why(_) => "why",
+            RawCommand::AnalyzeProfile(_) => "analyze-profile",
+            RawCommand::WhyRebuilt(_) => "why-rebuilt",
             RawCommand::Help(_) => "help",
             RawCommand::Tool(_) => "tool",
             RawCommand::Version(_) => "version",
@@ -268,9 +276,25 @@ pub struct BuildOptions {
     /// Shows the files of at most this many targets
     #[arg(long, default_value = "1", value_name = "N")]
     pub show_result: usize,
-    /// Writes what happens to this file, one JSON object to a line
+    /// How messages about lines of files are told: `json` and `sarif` write them to standard output too, for other programs
+    #[arg(long, default_value = "text", value_name = "text|json|sarif",
+          value_parser = PossibleValuesParser::new(["text", "json", "sarif"]))]
+    pub diagnostics: String,
+    /// Writes to this file why each action was done that was not found done
+    #[arg(long, value_name = "FILE")]
+    pub explain: Option<PathBuf>,
+    /// Names everything that changed in explanations, not only the first
+    #[arg(long)]
+    pub verbose_explanations: bool,
+    /// Writes what every process was given and what it left to this file, in the JSON of Bazel's execution log
+    #[arg(long, value_name = "FILE")]
+    pub execution_log_json_file: Option<PathBuf>,
+    /// Writes the events of the build to this file, in the JSON of the Build Event Protocol
     #[arg(long, value_name = "FILE")]
     pub build_event_json_file: Option<PathBuf>,
+    /// Writes what happens, as it happens, to this file: rbz's own events, one JSON object to a line
+    #[arg(long, value_name = "FILE")]
+    pub event_log_json_file: Option<PathBuf>,
     /// Writes when which action ran to this file, as a trace that ui.perfetto.dev and chrome://tracing show
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
@@ -325,7 +349,8 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 14] = [
+    "analyze-profile",
     "build",
     "clean",
     "completion",
@@ -338,6 +363,7 @@ pub const COMMANDS: [&str; 12] = [
     "tool",
     "version",
     "why",
+    "why-rebuilt",
 ];
 
 /// An option as rc files, suggestions and the reading of command lines need it.

@@ -12,7 +12,9 @@ use rbz_engine::failure::FailureCause;
 use rbz_engine::plan::{Plan, Program, RequestedTarget};
 use rbz_engine::seal::Told;
 
+use crate::build_events::End;
 use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::build::Purpose;
 use crate::console::{Console, Severity};
 use crate::progress::count;
 
@@ -93,6 +95,27 @@ pub fn finish(built: &Built, console: &mut Console) -> Result<(), CommandError> 
     };
     console.message(Severity::Info, &text);
     Ok(())
+}
+
+/// How a build for this purpose ended, as build events tell it.
+pub fn end(purpose: Purpose, result: &Result<Built, CommandError>) -> End {
+    let built = match result {
+        Ok(built) => built,
+        Err(error) => return End { error: Some(error.kind), ..End::default() },
+    };
+    let tests = built.outcome.iter().flat_map(|outcome| &outcome.tests);
+    let is_bad = tests.clone().any(|test| test.status > TestStatus::Flaky);
+    let of_tests = match (purpose, tests.count()) {
+        (Purpose::Test, 0) if built.outcome.is_some() => Some(ErrorKind::NoTests),
+        (Purpose::Test, _) => is_bad.then_some(ErrorKind::TestsFailed),
+        _ => None,
+    };
+    let outcome = built.outcome.as_ref();
+    End {
+        error: failure_kind(built).or(of_tests),
+        targets: outcome.map(|outcome| outcome.targets.clone()).unwrap_or_default(),
+        counts: outcome.map(|outcome| outcome.counts).unwrap_or_default(),
+    }
 }
 
 /// Why the build failed, if it did. Says nothing of tests.

@@ -1,5 +1,6 @@
 //! The commands of `rbz`, one module each.
 
+pub mod analyze_profile;
 pub mod build;
 pub mod clean;
 pub mod completion;
@@ -13,3 +14,4 @@ pub mod test;
 pub mod tool;
 pub mod version;
 pub mod why;
+pub mod why_rebuilt;

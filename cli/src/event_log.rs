@@ -29,9 +29,15 @@ impl EventLog {
         }
     }
 
-    /// Writes an event about `plan`. That an action has nothing to do is none.
+    /// Writes an event about `plan`. That an action has nothing to do is none; explanations and what
+    /// processes were given have files of their own.
     pub fn event(&mut self, event: &Event, plan: Option<&Plan>) -> std::io::Result<()> {
-        if matches!(event, Event::ActionFinished { how: How::UpToDate, .. }) {
+        if matches!(
+            event,
+            Event::ActionFinished { how: How::UpToDate, .. }
+                | Event::ActionExplained { .. }
+                | Event::SpawnLogged(_)
+        ) {
             return Ok(());
         }
         self.line(&to_json(event, plan))
@@ -60,6 +66,16 @@ fn to_json(event: &Event, plan: Option<&Plan>) -> Value {
         Event::Warning(text) => json!({"event": "warning", "text": text}),
         Event::Info(text) => json!({"event": "info", "text": text}),
         Event::Executing { actions } => json!({"event": "executing", "actions": actions}),
+        Event::ActionExplained { reason, .. } => {
+            json!({"event": "explained", "text": reason.to_string()})
+        }
+        Event::SpawnLogged(spawn) => json!({"event": "spawn", "status": spawn.status}),
+        Event::TestRan { action, cached, duration, .. } => json!({
+            "event": "test_ran",
+            "target": plan.map(|plan| plan.action(*action).owner.to_string()),
+            "cached": cached,
+            "seconds": seconds(duration),
+        }),
         Event::ActionStarted { action, strategy, .. } => {
             let fields = json!({"event": "action_started", "strategy": strategy});
             match plan {

@@ -1,19 +1,25 @@
 //! `rbz`: the command.
 
 mod arguments;
+mod build_event_stream;
+mod build_events;
 mod build_file_draft;
 mod build_file_text;
 mod built;
 mod command_error;
 mod commands;
+mod compiler_message;
 mod computed_systems;
 mod console;
 mod convenience_symlinks;
+mod diagnostic_output;
 mod diagnostics;
 mod directories;
 mod display;
 mod environment;
 mod event_log;
+mod execution_log;
+mod explain_file;
 mod external_systems;
 mod invocation;
 mod lisp_reader;
@@ -22,6 +28,7 @@ mod option_reader;
 mod option_values;
 mod per_test;
 mod profile;
+mod profile_analysis;
 mod progress;
 mod project_sources;
 mod query_arguments;
@@ -29,6 +36,7 @@ mod query_request;
 mod question;
 mod rc_file;
 mod rc_words;
+mod rebuild_text;
 mod removal;
 mod reporter;
 mod request;
@@ -47,10 +55,12 @@ mod workspace_status;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::arguments::{
     BuildArguments, CleanArguments, DisplayOptions, RawCommand, StartupOptions,
 };
+use crate::build_events::Invoked;
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::Workspace;
 use crate::commands::clean::Clean;
@@ -116,11 +126,13 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
         | RawCommand::Run(arguments)
-        | RawCommand::Info(arguments) => &arguments.display,
+        | RawCommand::Info(arguments)
+        | RawCommand::WhyRebuilt(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
         RawCommand::Query(arguments) => &arguments.display,
         RawCommand::Why(arguments) => &arguments.display,
         RawCommand::Help(arguments)
+        | RawCommand::AnalyzeProfile(arguments)
         | RawCommand::Tool(arguments)
         | RawCommand::Version(arguments)
         | RawCommand::Completion(arguments)
@@ -148,6 +160,10 @@ fn execute(
             write_data(&commands::completion::script(&arguments.residue)?)?;
         }
         RawCommand::Help(arguments) => write_data(&commands::help::text(&arguments.residue)?)?,
+        RawCommand::AnalyzeProfile(arguments) => {
+            let here = environment.here()?;
+            write_data(&commands::analyze_profile::text(&arguments.residue, here, environment)?)?;
+        }
         RawCommand::Tool(arguments) => {
             return commands::tool::run(&arguments.residue, &mut console);
         }
@@ -172,7 +188,8 @@ fn execute(
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
         | RawCommand::Run(arguments)
-        | RawCommand::Info(arguments) => {
+        | RawCommand::Info(arguments)
+        | RawCommand::WhyRebuilt(arguments) => {
             in_workspace(&invocation, arguments, environment, &mut console)?;
         }
     }
@@ -223,9 +240,11 @@ fn in_workspace(
     let what = format!("{command} {}", request.residue.join(" "));
     let interrupts = &Interrupts::listen(console.display())?;
     let lock = lock(&invocation.startup, directories, root, what.trim_end(), console)?;
-    let workspace = Workspace { root, directories, environment, interrupts };
+    let invoked = invoked(invocation, environment, root, &request.residue)?;
+    let workspace = Workspace { root, directories, environment, interrupts, invoked };
     match invocation.command {
         RawCommand::Test(_) => commands::test::run(&workspace, &request, console),
+        RawCommand::WhyRebuilt(_) => commands::why_rebuilt::run(&workspace, &request, console),
         RawCommand::Run(_) => {
             let program = commands::run::build(&workspace, &request, console)?;
             drop(lock);
@@ -252,7 +271,29 @@ fn locked(
     let what = format!("{} {}", invocation.command.name(), residue.join(" "));
     let interrupts = &Interrupts::listen(console.display())?;
     let _lock = lock(&invocation.startup, directories, root, what.trim_end(), console)?;
-    command(&Workspace { root, directories, environment, interrupts }, console)
+    let invoked = invoked(invocation, environment, root, residue)?;
+    command(&Workspace { root, directories, environment, interrupts, invoked }, console)
+}
+
+/// What is asked now, as a build tells it.
+fn invoked(
+    invocation: &Invocation,
+    environment: &Environment,
+    root: &Path,
+    residue: &[String],
+) -> Result<Invoked, CommandError> {
+    let options = &invocation.options_of_rc_files;
+    Ok(Invoked {
+        command: invocation.command.name().to_owned(),
+        arguments: environment.arguments.clone(),
+        options_of_rc_files: options.iter().map(ToString::to_string).collect(),
+        patterns: residue.to_vec(),
+        workspace: root.to_owned(),
+        directory: environment.here()?.to_owned(),
+        begun: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        facts: Default::default(),
+        process: std::process::id(),
+    })
 }
 
 fn no_residue(command: &str, residue: &[String]) -> Result<(), CommandError> {

@@ -1,17 +1,28 @@
-//! The profile: when which action ran, in the trace format of Chrome, which Perfetto shows too.
+//! The profile: when which action ran, and which of them the build had to wait for, in the trace
+//! format of Chrome, which Perfetto shows too.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rbz_engine::action::Action;
 use rbz_engine::event::Event;
+use rbz_engine::graph::{Graph, Node};
 use rbz_engine::plan::{ActionId, Plan};
 use serde_json::{Value, json};
 
 use crate::command_error::CommandError;
+
+/// The category of phases.
+pub const PHASE: &str = "phase";
+
+/// The category of what is on the critical path. Bazel's.
+pub const CRITICAL_PATH: &str = "critical path component";
 
 /// What is going to be written when the build is over. Times are those since the command began.
 #[derive(Debug)]
@@ -22,6 +33,10 @@ pub struct Profile {
     /// What runs in each lane now. As many lanes are shown as actions ran at a time.
     lanes: Vec<Option<Running>>,
     executing_since: Option<Duration>,
+    /// When which action ran.
+    ran: HashMap<ActionId, (Duration, Duration)>,
+    /// How many actions may run at a time, and the command.
+    about: Value,
 }
 
 #[derive(Debug)]
@@ -34,25 +49,28 @@ struct Running {
 
 impl Profile {
     /// A profile for the file `path`; what was in it goes.
-    pub fn create(path: &Path) -> Result<Profile, CommandError> {
+    pub fn create(path: &Path, jobs: usize, command: &str) -> Result<Profile, CommandError> {
         let file = File::create(path).map_err(|error| {
             let path = path.display();
             CommandError::environment(format!("cannot write the profile to `{path}`: {error}"))
         })?;
         let (path, events, lanes) = (path.to_owned(), Vec::new(), Vec::new());
-        Ok(Profile { path, file, events, lanes, executing_since: None })
+        let about = json!({"jobs": jobs, "command": command});
+        Ok(Profile { path, file, events, lanes, executing_since: None, ran: HashMap::new(), about })
     }
 
     /// Loading and analysis are over. A build that is begun again executes twice.
     fn begin_execution(&mut self, now: Duration) {
         if self.executing_since.replace(now).is_none() {
-            self.span(0, "Loading and analysis", "phase", Duration::ZERO, now, json!({}));
+            self.span(0, "Loading and analysis", PHASE, Duration::ZERO, now, json!({}));
         }
     }
 
     /// Takes in an event about `plan` that happened at `now`.
     pub fn apply(&mut self, event: &Event, plan: Option<&Plan>, now: Duration) {
         match event {
+            Event::Loaded { packages } => self.counter("packages loaded", *packages, now),
+            Event::Analyzed { targets } => self.counter("targets configured", *targets, now),
             Event::Executing { .. } => self.begin_execution(now),
             Event::ActionStarted { action, message, strategy, .. } => {
                 let (action, message) = (*action, message.clone());
@@ -92,6 +110,7 @@ impl Profile {
             details["target"] = json!(owner.to_string());
             details["output"] = json!(outputs.first().map(|output| output.exec_path()));
         }
+        self.ran.insert(running.action, (running.since, now));
         self.span(lane + 1, &running.message, mnemonic, running.since, now, details);
         self.count(now);
     }
@@ -115,22 +134,68 @@ impl Profile {
     /// Notes how many actions run now.
     fn count(&mut self, now: Duration) {
         let running = self.lanes.iter().flatten().count();
+        self.counter("actions running", running, now);
+    }
+
+    fn counter(&mut self, name: &str, number: usize, now: Duration) {
         self.events.push(json!({
-            "ph": "C", "pid": 1, "name": "actions running", "ts": microseconds(now),
-            "args": {"actions": running},
+            "ph": "C", "pid": 1, "name": name, "ts": microseconds(now), "args": {"number": number},
         }));
+    }
+
+    /// The chain of actions, each of which needed the one before it, that took longest together.
+    fn critical_path(&self, plan: &Plan) -> Vec<ActionId> {
+        let ids: Vec<ActionId> = self.ran.keys().copied().collect();
+        // What ran has no cycle.
+        let Ok(graph) = Graph::new(plan, &[], &ids) else { return Vec::new() };
+        // For each node how long it takes until it may begin, and what it waits for that long.
+        let mut until = vec![(Duration::ZERO, None); graph.nodes.len()];
+        let mut longest = (Duration::ZERO, None);
+        for node in &graph.order {
+            let (mut time, _) = until[node.index()];
+            if let Node::Action(id) = &graph.nodes[node.index()]
+                && let Some((from, to)) = self.ran.get(id)
+            {
+                time += to.saturating_sub(*from);
+            }
+            if time > longest.0 {
+                longest = (time, Some(*node));
+            }
+            for dependent in &graph.dependents[node.index()] {
+                if time > until[dependent.index()].0 {
+                    until[dependent.index()] = (time, Some(*node));
+                }
+            }
+        }
+        let way = std::iter::successors(longest.1, |node| until[node.index()].1);
+        let mut path: Vec<ActionId> = way
+            .filter_map(|node| match &graph.nodes[node.index()] {
+                Node::Action(id) if self.ran.contains_key(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        path.reverse();
+        path
     }
 
     /// Writes the profile of a build that ended at `now`.
     pub fn finish(mut self, plan: Option<&Plan>, now: Duration) -> Result<(), CommandError> {
         match self.executing_since {
-            Some(since) => self.span(0, "Execution", "phase", since, now, json!({})),
+            Some(since) => self.span(0, "Execution", PHASE, since, now, json!({})),
             None => {
-                self.span(0, "Loading and analysis", "phase", Duration::ZERO, now, json!({}));
+                self.span(0, "Loading and analysis", PHASE, Duration::ZERO, now, json!({}));
             }
         }
         for _ in 0..self.lanes.len() {
             self.end(plan, now, "interrupted", |_| true);
+        }
+        let critical = self.lanes.len() + 1;
+        for id in plan.map(|plan| self.critical_path(plan)).unwrap_or_default() {
+            let (Some(plan), Some((from, to))) = (plan, self.ran.get(&id).copied()) else {
+                continue;
+            };
+            let message = plan.action(id).description();
+            self.span(critical, &message, CRITICAL_PATH, from, to, json!({}));
         }
         let name = |lane: usize, name: String| {
             json!({
@@ -140,9 +205,19 @@ impl Profile {
         self.events.push(name(0, "phases".to_owned()));
         let lanes = 1..=self.lanes.len();
         self.events.extend(lanes.map(|lane| name(lane, format!("actions {lane}"))));
+        self.events.push(name(critical, "critical path".to_owned()));
+        let events = json!({
+            "displayTimeUnit": "ms", "otherData": self.about, "traceEvents": self.events,
+        });
         let mut out = BufWriter::new(&self.file);
-        let events = json!({"displayTimeUnit": "ms", "traceEvents": self.events});
-        writeln!(out, "{events}").and_then(|()| out.flush()).map_err(|error| {
+        let is_packed = self.path.extension().is_some_and(|extension| extension == "gz");
+        let written = if is_packed {
+            let mut packed = GzEncoder::new(out, Compression::default());
+            writeln!(packed, "{events}").and_then(|()| packed.finish()?.flush())
+        } else {
+            writeln!(out, "{events}").and_then(|()| out.flush())
+        };
+        written.map_err(|error| {
             let path = self.path.display();
             CommandError::environment(format!("cannot write the profile to `{path}`: {error}"))
         })
@@ -177,7 +252,7 @@ mod tests {
     fn what_runs_at_a_time_is_in_different_lanes_and_a_free_lane_is_used_again() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("profile.json");
-        let mut profile = Profile::create(&path).expect("a file");
+        let mut profile = Profile::create(&path, 2, "rbz build").expect("a file");
         let events = [
             Event::Executing { actions: 3 },
             started(1, "A"),

@@ -52,6 +52,9 @@ impl Progress {
                 }
             }
             Event::Printed { .. }
+            | Event::ActionExplained { .. }
+            | Event::SpawnLogged(_)
+            | Event::TestRan { .. }
             | Event::Warning(_)
             | Event::Info(_)
             | Event::TestWrote { .. }

@@ -8,6 +8,7 @@ use rbz_starlark::session::{AnalysisRequest, SessionOptions};
 
 use crate::commands::build::Purpose;
 use crate::commands::version::release;
+use crate::diagnostic_output::DiagnosticForm;
 use crate::request::BuildRequest;
 
 /// What is asked of a session, and by which names answers are saved.
@@ -32,7 +33,17 @@ impl Question {
     ) -> Question {
         let plan = fingerprint(&analysis, &session);
         // Plain data again. What only says how a build is done and shown makes no difference.
-        let asked = BuildRequest { event_log: None, profile: None, jobs: 1, ..request.clone() };
+        let asked = BuildRequest {
+            diagnostics: DiagnosticForm::Text,
+            explain: None,
+            verbose_explanations: false,
+            execution_log: None,
+            build_events: None,
+            event_log: None,
+            profile: None,
+            jobs: 1,
+            ..request.clone()
+        };
         let seal = Fingerprint::of(format!("{plan} {purpose:?} {asked:?}"));
         Question { analysis, session, plan, seal }
     }

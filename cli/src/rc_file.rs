@@ -49,6 +49,7 @@ fn inherited(command: &str) -> &'static [&'static str] {
         "run" => &[COMMON, "build", "run"],
         "clean" => &[COMMON, "build", "clean"],
         "info" => &[COMMON, "build", "info"],
+        "why-rebuilt" => &[COMMON, "build", "why-rebuilt"],
         "help" => &[COMMON, "help"],
         "query" => &[COMMON, "query"],
         "why" => &[COMMON, "query", "why"],

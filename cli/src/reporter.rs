@@ -8,21 +8,28 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{ActionOutput, Event, EventSink, TestStatus, TestSummary};
 use rbz_engine::failure::{ActionFailure, FailureCause};
 use rbz_engine::plan::{ActionId, Plan};
 
+use crate::build_events::{BuildEvents, End, Invoked};
 use crate::command_error::CommandError;
 use crate::console::{Console, Severity};
+use crate::diagnostic_output::DiagnosticOutput;
 use crate::diagnostics::{
     Detail, render_failure, render_kept, render_repetition, render_undeclared,
 };
+use crate::environment::Environment;
 use crate::event_log::EventLog;
+use crate::execution_log::ExecutionLog;
+use crate::explain_file::ExplainFile;
 use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::request::BuildRequest;
 use crate::test_report;
 use crate::test_request::TestOutput;
+use crate::workspace_status::workspace_status;
 
 /// How often the lines on a terminal are redrawn at most.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -41,23 +48,46 @@ pub struct ReportOptions {
 }
 
 /// The files that events are written to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Records {
     log: Option<EventLog>,
+    explanations: Option<ExplainFile>,
+    executions: Option<ExecutionLog>,
+    diagnostics: Option<DiagnosticOutput>,
+    build_events: Option<BuildEvents>,
     profile: Option<Profile>,
 }
 
 impl Records {
     /// None at all.
     pub fn none() -> Records {
-        Records { log: None, profile: None }
+        Records::default()
     }
 
     /// Those that `request` asks for.
-    pub fn create(request: &BuildRequest) -> Result<Records, CommandError> {
+    pub fn create(
+        request: &BuildRequest,
+        invoked: &Invoked,
+        environment: &Environment,
+    ) -> Result<Records, CommandError> {
+        let command = &invoked.note().command;
+        let executions = request.execution_log.as_deref().map(ExecutionLog::create).transpose()?;
+        let build_events = |path: &PathBuf| {
+            let facts = workspace_status(None, &request.embed_label, environment).facts;
+            BuildEvents::create(path, Invoked { facts, ..invoked.clone() })
+        };
+        let build_events = request.build_events.as_ref().map(build_events).transpose()?;
+        let explain =
+            |path: &PathBuf| ExplainFile::create(path, request.verbose_explanations, command);
+        let explanations = request.explain.as_ref().map(explain).transpose()?;
         let log = request.event_log.as_deref().map(EventLog::create).transpose()?;
-        let profile = request.profile.as_deref().map(Profile::create).transpose()?;
-        Ok(Records { log, profile })
+        let profile = request
+            .profile
+            .as_deref()
+            .map(|path| Profile::create(path, request.jobs, command))
+            .transpose()?;
+        let diagnostics = DiagnosticOutput::new(request.diagnostics);
+        Ok(Records { log, explanations, executions, diagnostics, build_events, profile })
     }
 }
 
@@ -65,9 +95,12 @@ enum Message {
     Event(Event),
     /// Execution of this plan begins; outputs are below the directory.
     Plan(Arc<Plan>, PathBuf),
+    /// What is wrong with a file that is read before anything runs.
+    Diagnostic(Box<Diagnostic>),
     /// Something to be shown among the events.
     Note(Severity, String),
-    Finish,
+    /// Nothing more happens.
+    Finish(Box<End>),
 }
 
 /// Shows events until it is finished.
@@ -88,6 +121,11 @@ impl EventSink for ReporterSink {
 }
 
 impl ReporterSink {
+    /// Shows what is wrong with a file among the events.
+    pub fn diagnostic(&self, diagnostic: &Diagnostic) {
+        let _ = self.0.send(Message::Diagnostic(Box::new(diagnostic.clone())));
+    }
+
     /// Shows a message among the events.
     pub fn note(&self, severity: Severity, text: &str) {
         let _ = self.0.send(Message::Note(severity, text.to_owned()));
@@ -112,8 +150,8 @@ impl Reporter {
                 failures: HashMap::new(),
                 missed: HashSet::new(),
             };
-            display.run(&receiver);
-            display.close_records();
+            let end = display.run(&receiver);
+            display.close_records(&end);
             display.console
         });
         Reporter { sender, thread }
@@ -129,9 +167,9 @@ impl Reporter {
         let _ = self.sender.send(Message::Plan(plan.clone(), execution_root));
     }
 
-    /// Shows what is still to be shown, and gives the console back.
-    pub fn finish(self) -> Console {
-        let _ = self.sender.send(Message::Finish);
+    /// Shows what is still to be shown of a command that ended like this, and gives the console back.
+    pub fn finish(self, end: End) -> Console {
+        let _ = self.sender.send(Message::Finish(Box::new(end)));
         match self.thread.join() {
             Ok(console) => console,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -163,28 +201,78 @@ struct Streamed {
 }
 
 impl LiveDisplay {
-    fn run(&mut self, messages: &Receiver<Message>) {
-        loop {
+    fn run(&mut self, messages: &Receiver<Message>) -> End {
+        let end = loop {
             match messages.recv_timeout(REDRAW) {
                 Ok(Message::Event(event)) => {
                     self.progress.apply(&event, self.begin.elapsed());
                     self.record(&event);
                     self.show(event);
                 }
-                Ok(Message::Plan(plan, execution_root)) => self.plan = Some((plan, execution_root)),
+                Ok(Message::Plan(plan, execution_root)) => {
+                    self.record_events(|events, _| events.plan(&plan, &execution_root));
+                    self.plan = Some((plan, execution_root));
+                }
+                Ok(Message::Diagnostic(diagnostic)) => {
+                    self.tell(|output| output.diagnostic(&diagnostic));
+                    self.console.message(Severity::Error, &diagnostic.to_string());
+                }
                 Ok(Message::Note(severity, text)) => self.console.message(severity, &text),
-                Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Finish(end)) => break *end,
+                Err(RecvTimeoutError::Disconnected) => break End::default(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.redraw();
-        }
+        };
         self.console.clear();
+        end
+    }
+
+    /// Tells other programs what is wrong, until that fails.
+    fn tell(&mut self, tell: impl FnOnce(&mut DiagnosticOutput) -> Result<(), CommandError>) {
+        if let Some(output) = &mut self.records.diagnostics
+            && let Err(error) = tell(output)
+        {
+            self.console.message(Severity::Warning, &error.to_string());
+            self.records.diagnostics = None;
+        }
+    }
+
+    /// Writes to the file of build events, until that fails.
+    fn record_events(
+        &mut self,
+        write: impl FnOnce(&mut BuildEvents, Duration) -> std::io::Result<()>,
+    ) {
+        if let Some(events) = &mut self.records.build_events
+            && let Err(error) = write(events, self.begin.elapsed())
+        {
+            let text = format!("the build events are no longer written to a file: {error}");
+            self.console.message(Severity::Warning, &text);
+            self.records.build_events = None;
+        }
     }
 
     fn record(&mut self, event: &Event) {
-        let plan = self.plan.as_ref().map(|(plan, _)| &**plan);
+        self.record_events(|events, now| events.event(event, now));
+        let plan = self.plan.as_ref().map(|(plan, _)| plan.clone());
+        self.tell(|output| output.event(event, plan.as_deref()));
+        let plan = plan.as_deref();
+        if let (Event::SpawnLogged(spawn), Some(log)) = (event, &mut self.records.executions)
+            && let Err(error) = log.spawn(spawn, plan)
+        {
+            let text = format!("the execution log is no longer written: {error}");
+            self.console.message(Severity::Warning, &text);
+            self.records.executions = None;
+        }
         if let Some(profile) = &mut self.records.profile {
             profile.apply(event, plan, self.begin.elapsed());
+        }
+        if let Some(explanations) = &mut self.records.explanations
+            && let Err(error) = explanations.event(event, plan)
+        {
+            let text = format!("the explanations are no longer written to a file: {error}");
+            self.console.message(Severity::Warning, &text);
+            self.records.explanations = None;
         }
         let Some(log) = &mut self.records.log else { return };
         if let Err(error) = log.event(event, plan) {
@@ -194,7 +282,9 @@ impl LiveDisplay {
         }
     }
 
-    fn close_records(&mut self) {
+    fn close_records(&mut self, end: &End) {
+        self.record_events(|events, now| events.finish(end, now));
+        self.tell(|output| output.finish());
         let plan = self.plan.as_ref().map(|(plan, _)| &**plan);
         if let Some(profile) = self.records.profile.take()
             && let Err(error) = profile.finish(plan, self.begin.elapsed())
@@ -262,6 +352,9 @@ impl LiveDisplay {
             Event::Loaded { .. }
             | Event::Analyzed { .. }
             | Event::Executing { .. }
+            | Event::ActionExplained { .. }
+            | Event::SpawnLogged(_)
+            | Event::TestRan { .. }
             | Event::ActionStarted { command: None, .. } => {}
         }
     }

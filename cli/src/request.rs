@@ -8,6 +8,7 @@ use rbz_engine::sandbox::Ways;
 
 use crate::arguments::{BuildArguments, BuildOptions};
 use crate::command_error::CommandError;
+use crate::diagnostic_output::DiagnosticForm;
 use crate::directories::{Directories, expand_home};
 use crate::environment::Environment;
 use crate::name_filter::NameFilter;
@@ -66,7 +67,17 @@ pub struct BuildRequest {
     pub shuffle: bool,
     /// Of how many targets the files are shown.
     pub show_result: usize,
-    /// Where events are written to.
+    /// How messages about lines of files are told.
+    pub diagnostics: DiagnosticForm,
+    /// Where explanations are written to.
+    pub explain: Option<PathBuf>,
+    /// Whether explanations name everything.
+    pub verbose_explanations: bool,
+    /// Where the execution log is written to.
+    pub execution_log: Option<PathBuf>,
+    /// Where the events of the Build Event Protocol are written to.
+    pub build_events: Option<PathBuf>,
+    /// Where rbz's own events are written to.
     pub event_log: Option<PathBuf>,
     /// Where the profile is written to.
     pub profile: Option<PathBuf>,
@@ -135,7 +146,12 @@ impl BuildRequest {
             sandbox_debug,
             shuffle,
             show_result,
+            diagnostics,
+            explain,
+            verbose_explanations,
+            execution_log_json_file,
             build_event_json_file,
+            event_log_json_file,
             profile,
         } = arguments.build.clone();
         let here = environment.here()?;
@@ -172,7 +188,12 @@ impl BuildRequest {
             sandbox_debug,
             shuffle,
             show_result,
-            event_log: build_event_json_file.map(path),
+            diagnostics: DiagnosticForm::of(&diagnostics),
+            explain: explain.map(path),
+            verbose_explanations,
+            execution_log: execution_log_json_file.map(path),
+            build_events: build_event_json_file.map(path),
+            event_log: event_log_json_file.map(path),
             profile: profile.map(path),
             tests,
         })

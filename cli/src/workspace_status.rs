@@ -33,27 +33,37 @@ pub fn workspace_status(
     }
 }
 
+/// The months with their lengths, but for leap years.
+const MONTHS: [(&str, u64); 12] = [
+    ("Jan", 31),
+    ("Feb", 28),
+    ("Mar", 31),
+    ("Apr", 30),
+    ("May", 31),
+    ("Jun", 30),
+    ("Jul", 31),
+    ("Aug", 31),
+    ("Sep", 30),
+    ("Oct", 31),
+    ("Nov", 30),
+    ("Dec", 31),
+];
+
 /// A time in UTC in Bazel's form: `2023 Jun 2 01 44 29 Fri`.
 fn formatted(seconds: u64) -> String {
-    const MONTHS: [(&str, u64); 12] = [
-        ("Jan", 31),
-        ("Feb", 28),
-        ("Mar", 31),
-        ("Apr", 30),
-        ("May", 31),
-        ("Jun", 30),
-        ("Jul", 31),
-        ("Aug", 31),
-        ("Sep", 30),
-        ("Oct", 31),
-        ("Nov", 30),
-        ("Dec", 31),
-    ];
     // The first day was a Thursday.
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const DAYS_IN_400_YEARS: u64 = 146_097;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let weekday = WEEKDAYS.iter().cycle().nth((days % 7) as usize).unwrap_or(&"");
+    let (year, month, day) = date(days);
+    let month = MONTHS[month - 1].0;
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year} {month} {day} {hour:02} {minute:02} {:02} {weekday}", second % 60)
+}
+
+/// Year, month and day, the latter two from 1, of the day that comes so many days after 1 January 1970.
+pub fn date(days: u64) -> (u64, usize, u64) {
+    const DAYS_IN_400_YEARS: u64 = 146_097;
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };
@@ -63,17 +73,16 @@ fn formatted(seconds: u64) -> String {
         day -= 365 + u64::from(is_leap(year));
         year += 1;
     }
-    let mut month = "";
+    let mut month = 0;
     for (name, length) in MONTHS {
         let length = length + u64::from(name == "Feb" && is_leap(year));
-        month = name;
+        month += 1;
         if day < length {
             break;
         }
         day -= length;
     }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year} {month} {} {hour:02} {minute:02} {:02} {weekday}", day + 1, second % 60)
+    (year, month, day + 1)
 }
 
 #[cfg(test)]

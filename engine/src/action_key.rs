@@ -15,16 +15,15 @@
 //! | exec paths and kinds of the outputs | all |
 //!
 //! What is not: mnemonic, owner, progress message, timeout, number of attempts, the bytes of volatile
-//! files, and where the workspace lies. The list is written once, in [`visit_manifest`]; the key and its explanation
-//! are two visitors of it.
+//! files, and where the workspace lies. The list is written once, in [`visit_manifest`]; the key and the
+//! [`crate::manifest::Manifest`] that explains it are two visitors of it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::action::{Action, ActionKind, CommandArg, Spawn};
+use crate::action::{Action, ActionKind, Args, CommandArg, Spawn};
 use crate::artifact::Artifact;
 use crate::artifact_value::ArtifactValue;
 use crate::depset::Depset;
@@ -61,6 +60,8 @@ pub trait ManifestVisitor {
     fn text(&mut self, name: &str, value: &str);
     /// A structure, by its identity.
     fn structure(&mut self, name: &str, identity: &Fingerprint);
+    /// Arguments that a rule collected; [`identity`] of them is what counts.
+    fn arguments(&mut self, name: &str, arguments: &Args);
     /// Inputs.
     fn inputs(&mut self, inputs: &Depset);
 }
@@ -122,13 +123,13 @@ fn visit_arguments(arguments: &[CommandArg], visitor: &mut dyn ManifestVisitor) 
     for argument in arguments {
         match argument {
             CommandArg::Str(text) => visitor.text("argument", text),
-            CommandArg::Args(args) => visitor.structure("arguments", &identity(&**args)),
+            CommandArg::Args(args) => visitor.arguments("arguments", args),
         }
     }
 }
 
 /// The identity of plain data. Depsets in it are written as their fingerprints.
-fn identity(data: &impl Serialize) -> Fingerprint {
+pub fn identity(data: &impl Serialize) -> Fingerprint {
     // Plain data of strings, numbers and lists always has an encoding.
     Fingerprint::of(postcard::to_stdvec(data).unwrap_or_default())
 }
@@ -148,6 +149,16 @@ pub fn node_digest(
     for child in node.transitive() {
         builder.part(&part(child));
     }
+    builder.finish()
+}
+
+/// What tells an element of a depset with the value of the artifact in it from others.
+pub fn element_digest(
+    element: &Value,
+    value: &dyn Fn(&Artifact) -> Option<ArtifactValue>,
+) -> Fingerprint {
+    let mut builder = FingerprintBuilder::new("element");
+    add_element(element, value, &mut builder);
     builder.finish()
 }
 
@@ -195,6 +206,10 @@ impl ManifestVisitor for KeyVisitor<'_> {
         self.builder.str(name).part(identity);
     }
 
+    fn arguments(&mut self, name: &str, arguments: &Args) {
+        self.structure(name, &identity(arguments));
+    }
+
     fn inputs(&mut self, inputs: &Depset) {
         let digest = (self.node)(inputs);
         self.builder.str("inputs").part(&digest);
@@ -210,50 +225,6 @@ pub fn action_key(
     let mut visitor = KeyVisitor { builder: FingerprintBuilder::new("action"), node };
     visit_manifest(action, strategy, &mut visitor);
     visitor.builder.finish()
-}
-
-/// Makes the explanation.
-struct ExplainingVisitor<'a> {
-    lines: Vec<String>,
-    value: &'a dyn Fn(&Artifact) -> Option<ArtifactValue>,
-}
-
-impl ManifestVisitor for ExplainingVisitor<'_> {
-    fn text(&mut self, name: &str, value: &str) {
-        self.lines.push(format!("{name}: {value}"));
-    }
-
-    fn structure(&mut self, name: &str, identity: &Fingerprint) {
-        self.lines.push(format!("{name}: {identity}"));
-    }
-
-    fn inputs(&mut self, inputs: &Depset) {
-        for artifact in inputs.to_files() {
-            let mut line = format!("input {artifact}: ");
-            let mut builder = FingerprintBuilder::new("value");
-            // Writing to a string does not fail.
-            let _ = match (self.value)(&artifact) {
-                Some(ArtifactValue::File(blob)) => write!(line, "{}", blob.digest),
-                Some(value) => {
-                    value.add_to(&mut builder);
-                    write!(line, "{}", builder.finish())
-                }
-                None => write!(line, "none"),
-            };
-            self.lines.push(line);
-        }
-    }
-}
-
-/// The manifest of an action, one line for each entry, for people.
-pub fn explain_manifest(
-    action: &Action,
-    strategy: &str,
-    value: &dyn Fn(&Artifact) -> Option<ArtifactValue>,
-) -> Vec<String> {
-    let mut visitor = ExplainingVisitor { lines: Vec::new(), value };
-    visit_manifest(action, strategy, &mut visitor);
-    visitor.lines
 }
 
 /// The value of a runfiles tree: the identity of its paths and of what is at them.
@@ -277,6 +248,7 @@ mod tests {
     use crate::artifact_value::Blob;
     use crate::digest::Digest;
     use crate::label::{PackageId, RepoName};
+    use crate::manifest::{InputNode, Manifest};
 
     fn artifact(path: &str) -> Artifact {
         let owner = PackageId::new(RepoName::main(), "pkg").label("x");
@@ -313,7 +285,14 @@ mod tests {
         let node = |depset: &Depset| {
             node_digest(depset, &value, &|_| unreachable!("the inputs have no parts"))
         };
-        (action_key(&action, "", &node), explain_manifest(&action, "", &value))
+        let key = action_key(&action, "", &node);
+        let (manifest, block, _) = Manifest::new(&action, "", Fingerprint::default(), &node);
+        let entries = manifest.entries.into_iter().chain(block);
+        let mut lines: Vec<String> =
+            entries.map(|entry| format!("{}: {}", entry.name, entry.value)).collect();
+        let inputs = InputNode::new(&action.inputs, &value, &node, &|_| Vec::new());
+        lines.extend(inputs.own.iter().map(|input| format!("input {input:?}")));
+        (key, lines)
     }
 
     fn spawn(action: &mut Action) -> &mut Spawn {
@@ -351,7 +330,7 @@ mod tests {
         assert_ne!(changed.0, same.0);
         let differing: Vec<_> = same.1.iter().filter(|line| !changed.1.contains(line)).collect();
         assert_eq!(differing.len(), 1);
-        assert!(differing[0].starts_with("input a: "));
+        assert!(differing[0].starts_with("input (\"a\", "));
     }
 
     #[test]

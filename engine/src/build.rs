@@ -10,12 +10,14 @@ use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
 use crate::event::{Event, EventSink, TestSummary};
-use crate::executor::{Context, Executor};
+use crate::executor::{ActionStatus, Context, Executor, TestOutcome};
 use crate::failure::ActionFailure;
 use crate::file_state::FileState;
 use crate::files::{self, FileError};
 use crate::garbage::{self, Collected};
 use crate::label::Label;
+use crate::manifest::BuildNote;
+use crate::manifest_log::ManifestLog;
 use crate::output_tree::{self, OutputTree, Placed};
 use crate::plan::{ActionId, Plan, Program, RequestedTarget};
 use crate::saved_plan::SavedPlans;
@@ -62,6 +64,12 @@ pub struct EngineOptions {
     pub sandbox_debug: bool,
     /// Whether [`crate::event::Event::ActionStarted`] has command lines.
     pub subcommands: bool,
+    /// Whether events say why actions are not found done.
+    pub explain: bool,
+    /// Whether events say what processes were given and left.
+    pub log_spawns: bool,
+    /// What later explanations call this build.
+    pub note: BuildNote,
     /// Which actions are forked from stems, of those that can be.
     pub residency: Residency,
     /// Runs ready actions in a random order made from this seed.
@@ -194,6 +202,7 @@ pub struct Engine {
     seals: Seals,
     store: Store,
     states: StateLog,
+    manifests: ManifestLog,
     boot: Arc<str>,
     sandboxed: Arc<dyn Strategy>,
     local: Arc<dyn Strategy>,
@@ -223,6 +232,7 @@ impl Engine {
             plans: SavedPlans::new(&options.output_base.join("plans")),
             store: Store::open(&cache, &log.join("blobs"), &boot)?,
             states: StateLog::open(&log.join("actions"))?,
+            manifests: ManifestLog::new(&log.join("manifests")),
             boot,
             options,
             sandboxed,
@@ -233,6 +243,11 @@ impl Engine {
     /// The state of files as this command sees it.
     pub fn file_state(&self) -> &Arc<FileState> {
         &self.files
+    }
+
+    /// What actions were made of.
+    pub(crate) fn manifests(&self) -> &ManifestLog {
+        &self.manifests
     }
 
     /// The directory that exec paths of outputs are relative to, outside the sandbox.
@@ -335,6 +350,7 @@ impl Engine {
             files: &self.files,
             store: &self.store,
             states: &self.states,
+            manifests: &self.manifests,
             tree: &tree,
             sandboxed: &*self.sandboxed,
             local: &*self.local,
@@ -349,6 +365,16 @@ impl Engine {
         let tests: Vec<ActionId> = wanted.iter().flat_map(|w| w.tests.clone()).collect();
         let reports = TestReports::new(plan, &wanted);
         let finished = |id: ActionId, executor: &Executor<'_>| {
+            if let Some(ActionStatus::Done(done)) = executor.status(id)
+                && let Some(TestOutcome { state, cached, duration }) = done.test
+            {
+                events.event(Event::TestRan {
+                    action: id,
+                    status: state.status(),
+                    cached,
+                    duration,
+                });
+            }
             if let Some(summary) = reports.finished(id, executor) {
                 events.event(Event::TestFinished(summary));
             }
@@ -397,6 +423,11 @@ impl Engine {
                 events.event(Event::Warning(error.to_string()));
             }
         }
+        if let Some(error) = self.manifests.take_error() {
+            // Nothing but explanations is made of it.
+            let text = format!("what this build did is not on record: {error}");
+            events.event(Event::Warning(text));
+        }
         let tally = executor.tally();
         Ok(BuildOutcome {
             targets,
@@ -412,13 +443,13 @@ impl Engine {
 /// What is wanted of one requested target.
 pub(crate) struct TargetGoals {
     /// Its files, in several depsets.
-    files: Vec<Depset>,
+    pub(crate) files: Vec<Depset>,
     /// Its test runs.
     pub(crate) tests: Vec<ActionId>,
 }
 
 impl TargetGoals {
-    fn new(target: &RequestedTarget, goals: &Goals) -> TargetGoals {
+    pub(crate) fn new(target: &RequestedTarget, goals: &Goals) -> TargetGoals {
         let mut files = Vec::new();
         if goals.default_files {
             files.push(target.files.clone());

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::action::{ArgItem, ArgValues, Args, CommandArg, ManyArgs, ParamFileFormat};
+use crate::action_key::identity;
 use crate::artifact::{Artifact, ArtifactKind};
+use crate::depset::Depset;
 use crate::value::Value;
 
 /// From this length on what may go to a parameter file does.
@@ -92,6 +94,51 @@ pub fn lines(args: &Args, trees: TreeFiles<'_>) -> Vec<String> {
             })
             .collect(),
     }
+}
+
+/// From this number on the values of a list are not told one by one in an outline.
+const LONG_LIST: usize = 100;
+
+/// The arguments as far as they can be told without walking a depset: for one, and for a long list,
+/// stands `…` and its identity.
+pub fn outline(args: &Args) -> Vec<String> {
+    let mut words = Vec::new();
+    for item in &args.items {
+        match item {
+            ArgItem::One { flag, value, format } => {
+                words.extend(flag.iter().map(ToString::to_string));
+                words.push(apply(format.as_deref(), &text(value)));
+            }
+            ArgItem::Many(many) => {
+                let identity = match &many.values {
+                    ArgValues::List(list) if list.len() < LONG_LIST => {
+                        words.extend(expand_many(many, &|_| None));
+                        continue;
+                    }
+                    ArgValues::List(list) => identity(list),
+                    ArgValues::Depset(depset) => depset.fingerprint(),
+                };
+                words.extend(many.flag.iter().map(ToString::to_string));
+                words.push(format!("…{identity}"));
+            }
+        }
+    }
+    words
+}
+
+/// The depsets that an outline does not walk.
+pub fn lists(args: &Args) -> impl Iterator<Item = &Depset> {
+    args.items.iter().filter_map(|item| match item {
+        ArgItem::Many(ManyArgs { values: ArgValues::Depset(depset), .. }) => Some(depset),
+        _ => None,
+    })
+}
+
+/// The own elements of a depset of arguments, as words.
+pub fn own_words(depset: &Depset) -> Vec<String> {
+    let mut words = Vec::new();
+    add_values(depset.direct(), false, &|_| None, &mut words);
+    words
 }
 
 /// The arguments, in one group for each call that added some.

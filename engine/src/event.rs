@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{ActionFailure, UndeclaredInput};
 use crate::label::Label;
 use crate::plan::ActionId;
+use crate::reason::Reason;
+use crate::spawn_log::LoggedSpawn;
 
 /// Something that happened. Consumers (progress display, logs, profile) see them in order.
 #[derive(Clone, Debug)]
@@ -38,6 +40,16 @@ pub enum Event {
     Executing {
         /// Number of actions that the request needs.
         actions: usize,
+    },
+    /// Why an action was not found done; only if [`crate::build::EngineOptions::explain`] asks for
+    /// it. Comes before the action begins, or after its outputs were found in the disk cache.
+    ActionExplained {
+        /// Which.
+        action: ActionId,
+        /// How it gets its outputs.
+        how: How,
+        /// Why.
+        reason: Arc<Reason>,
     },
     /// An action began to run as a process.
     ActionStarted {
@@ -85,6 +97,20 @@ pub enum Event {
         label: Label,
         /// Where it lies.
         sandbox: PathBuf,
+    },
+    /// What a process was given and left; only if [`crate::build::EngineOptions::log_spawns`] asks
+    /// for it.
+    SpawnLogged(Arc<LoggedSpawn>),
+    /// One run of one shard of a test is done.
+    TestRan {
+        /// Its action.
+        action: ActionId,
+        /// How it ended.
+        status: TestStatus,
+        /// Whether the result is an earlier one.
+        cached: bool,
+        /// How long it took.
+        duration: Duration,
     },
     /// All runs of a test are done.
     TestFinished(TestSummary),

@@ -19,10 +19,12 @@ use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
 use crate::event::{ActionOutput, Event, EventSink, How};
+use crate::explanation::Noted;
 use crate::failure::{ActionFailure, FailureCause};
 use crate::file_state::FileState;
 use crate::files::FileError;
 use crate::graph::{Graph, Node, NodeId};
+use crate::manifest_log::ManifestLog;
 use crate::output_tree::OutputTree;
 use crate::plan::{ActionId, Plan};
 use crate::scheduler::Scheduler;
@@ -39,6 +41,7 @@ pub(crate) struct Context<'a> {
     pub files: &'a FileState,
     pub store: &'a Store,
     pub states: &'a StateLog,
+    pub manifests: &'a ManifestLog,
     pub tree: &'a OutputTree,
     pub sandboxed: &'a dyn Strategy,
     pub local: &'a dyn Strategy,
@@ -332,7 +335,7 @@ impl<'a> Executor<'a> {
     }
 
     /// The content digest of a depset of which everything is there.
-    fn content(&self, depset: &Depset) -> Fingerprint {
+    pub(crate) fn content(&self, depset: &Depset) -> Fingerprint {
         match self.status_of(depset) {
             Some(InputStatus::Ready(digest)) => *digest,
             // Callers look at the status of the whole first.
@@ -389,9 +392,26 @@ impl<'a> Executor<'a> {
         if let Some(done) = self.done_before(id, action, &key)? {
             return Ok(done);
         }
-        if let Some(done) = self.done_elsewhere(id, action, &key)? {
-            return Ok(done);
+        let noted = self.note(action, &key);
+        let result = self.perform_anew(id, action, &key, &noted);
+        self.note_end(action, noted, &result);
+        self.log_spawn(id, action, &result);
+        result.map(|(_, done)| done)
+    }
+
+    /// Gets the outputs of an action that was not found done.
+    fn perform_anew(
+        &self,
+        id: ActionId,
+        action: &Action,
+        key: &Fingerprint,
+        noted: &Noted,
+    ) -> Result<(How, Done), ActionError> {
+        if let Some(done) = self.done_elsewhere(id, action, key)? {
+            self.explain(id, noted, How::CacheHit);
+            return Ok((How::CacheHit, done));
         }
+        self.explain(id, noted, How::Ran);
         let finished = match &action.kind {
             ActionKind::Spawn(spawn) => match &spawn.test {
                 Some(test) => self.run_test(id, action, spawn, test)?,
@@ -399,7 +419,7 @@ impl<'a> Executor<'a> {
             },
             _ => self.run_in_process(action)?,
         };
-        self.commit(id, action, key, finished)
+        Ok((How::Ran, self.commit(id, action, *key, finished)?))
     }
 
     /// The strategy that runs an action.

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -188,6 +188,13 @@ pub fn read_if_present(path: &Path) -> FileResult<Option<Vec<u8>>> {
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => at("read", path, Err(error)),
     }
+}
+
+/// As many bytes of a file as `length`, from `offset` on.
+pub fn read_at(path: &Path, offset: u64, length: usize) -> FileResult<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    at("read", path, open(path)?.read_exact_at(&mut bytes, offset))?;
+    Ok(bytes)
 }
 
 /// The digest of the bytes of a file.

@@ -16,6 +16,16 @@ const MAX_RECORD: usize = 1 << 30;
 /// How many bytes of records are written by one call, or a little more.
 const CHUNK: usize = 1 << 20;
 
+/// What stands before the bytes of a record: length and checksum.
+const FRAME: u64 = 8;
+
+/// Where the bytes of a record are in the file of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    offset: u64,
+    length: u32,
+}
+
 /// An open log.
 #[derive(Debug)]
 pub struct RecordLog {
@@ -31,6 +41,15 @@ impl RecordLog {
     ///
     /// `format` is one line that must change when the meaning of the records does.
     pub fn open(path: &Path, format: &str, mut each: impl FnMut(&[u8])) -> FileResult<RecordLog> {
+        Self::open_noting(path, format, |_, record| each(record))
+    }
+
+    /// As [`RecordLog::open`], for those who do not keep the records but where they are.
+    pub fn open_noting(
+        path: &Path,
+        format: &str,
+        mut each: impl FnMut(Slot, &[u8]),
+    ) -> FileResult<RecordLog> {
         if let Some(parent) = path.parent() {
             files::create_dirs(parent)?;
         }
@@ -40,7 +59,8 @@ impl RecordLog {
         if bytes.starts_with(&header) {
             let mut rest = &bytes[header.len()..];
             while let Some((record, after)) = split_record(rest) {
-                each(record);
+                let offset = (bytes.len() - after.len() - record.len()) as u64;
+                each(Slot { offset, length: record.len() as u32 }, record);
                 rest = after;
             }
             let size = (bytes.len() - rest.len()) as u64;
@@ -59,6 +79,24 @@ impl RecordLog {
     /// Adds one record.
     pub fn append(&mut self, record: &[u8]) -> FileResult<()> {
         self.append_all([record])
+    }
+
+    /// Adds records by one call to the system, and says where each of them is.
+    pub fn append_noting(&mut self, records: &[Vec<u8>]) -> FileResult<Vec<Slot>> {
+        let mut bytes = Vec::new();
+        let mut slots = Vec::new();
+        for record in records {
+            let offset = self.size + bytes.len() as u64 + FRAME;
+            slots.push(Slot { offset, length: record.len() as u32 });
+            write_record(&mut bytes, record);
+        }
+        self.write(&bytes)?;
+        Ok(slots)
+    }
+
+    /// Reads the record at `slot` again. A log that was compacted has other slots.
+    pub fn read(&self, slot: Slot) -> FileResult<Vec<u8>> {
+        files::read_at(&self.path, slot.offset, slot.length as usize)
     }
 
     /// Adds records by few calls to the system: for many small ones.
@@ -205,6 +243,22 @@ mod tests {
         bytes.extend([0; 4096]);
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(records(&path), written);
+    }
+
+    #[test]
+    fn a_record_is_read_again_from_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let records = [b"first".to_vec(), b"".to_vec(), b"third".to_vec()];
+        let mut log = RecordLog::open(&path, "test 1", |_| {}).unwrap();
+        log.append(b"zeroth").unwrap();
+        let written = log.append_noting(&records).unwrap();
+        let mut found = Vec::new();
+        let again = RecordLog::open_noting(&path, "test 1", |slot, _| found.push(slot)).unwrap();
+        assert_eq!(found[1..], written);
+        for (slot, record) in written.iter().zip(&records) {
+            assert_eq!(again.read(*slot).unwrap(), *record);
+        }
     }
 
     #[test]

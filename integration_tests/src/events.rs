@@ -1,4 +1,4 @@
-//! What a build did, as `--build_event_json_file` tells it.
+//! What a build did, as `--event_log_json_file` tells it.
 
 use std::path::Path;
 

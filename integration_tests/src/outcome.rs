@@ -87,6 +87,11 @@ impl Outcome {
         format!("exit status {}\n{}", self.exit_code, self.redaction.apply(&text))
     }
 
+    /// Stdout, with paths and times made the same everywhere: for golden files.
+    pub fn golden_stdout(&self) -> String {
+        self.redaction.apply(&self.stdout)
+    }
+
     /// The exit status and the errors of stderr, without progress and results: for golden files of
     /// messages.
     pub fn golden_errors(&self) -> String {

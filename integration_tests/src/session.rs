@@ -44,7 +44,7 @@ impl Rbz {
         let command = arguments.iter().position(|word| !word.starts_with('-'));
         if let Some(at) = command.filter(|at| BUILDING.contains(&arguments[*at].as_str())) {
             let file = workspace.base().join(format!("events-{call}.json"));
-            arguments.insert(at + 1, format!("--build_event_json_file={}", file.display()));
+            arguments.insert(at + 1, format!("--event_log_json_file={}", file.display()));
             let cache = format!("--disk_cache={}", workspace.disk_cache().display());
             arguments.insert(at + 1, cache);
             events = Some(file);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps::run;
 
 /// Lisp implementations, and programs that tests compare rbz's results with.
-const PROGRAMS: [&str; 5] = ["graphviz", "openssl", "sbcl", "strace", "xz-utils"];
+const PROGRAMS: [&str; 6] = ["emacs-nox", "graphviz", "openssl", "sbcl", "strace", "xz-utils"];
 
 /// Compilers and linkers, and what looks at linked programs.
 const TOOLCHAIN: [&str; 7] = ["binutils", "g++", "gcc", "gdb", "linux-perf", "lld", "mold"];

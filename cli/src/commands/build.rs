@@ -25,7 +25,8 @@ use rbz_starlark::session::{
     TestFilters,
 };
 
-use crate::built::{Built, finish, only_program};
+use crate::build_events::{End, Invoked};
+use crate::built::{Built, end, finish, only_program};
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::test::test_options;
 use crate::console::{Console, Severity};
@@ -64,6 +65,8 @@ pub struct Workspace<'a> {
     pub environment: &'a Environment,
     /// What the user wants no more.
     pub interrupts: &'a Interrupts,
+    /// What is asked of it.
+    pub invoked: Invoked,
 }
 
 /// What analysis came to.
@@ -157,7 +160,7 @@ impl Workspace<'_> {
             std::thread::spawn(move || drop(session));
             result
         });
-        *console = reporter.finish();
+        *console = reporter.finish(End::default());
         if let Err(error) = files.save() {
             // The next command takes a little longer.
             console.message(Severity::Warning, &error.to_string());
@@ -181,6 +184,9 @@ impl Workspace<'_> {
             sandbox_debug: request.sandbox_debug,
             residency: request.residency.clone(),
             subcommands: request.subcommands,
+            explain: request.explain.is_some(),
+            log_spawns: request.execution_log.is_some(),
+            note: self.invoked.note(),
             shuffle: request.shuffle.then(seed),
             test_caching: match request.tests.cached_results {
                 CachedResults::Use => TestCaching::Yes,
@@ -208,13 +214,48 @@ impl Workspace<'_> {
             verbose_failures: request.verbose_failures,
             test_output: request.tests.output,
         };
-        let records = match Records::create(request) {
+        let records = match Records::create(request, &self.invoked, self.environment) {
             Ok(records) => records,
             Err(error) => return (console, Err(error)),
         };
         let reporter = Reporter::start(console, records, options);
         let result = self.build_reported(purpose, request, &reporter);
-        (reporter.finish(), result)
+        (reporter.finish(end(purpose, &result)), result)
+    }
+
+    /// Loads and analyses what `request` names. Shows what went wrong on `console`. The plan has the
+    /// runs of tests too.
+    pub fn analyzed(
+        &self,
+        request: &BuildRequest,
+        console: Console,
+    ) -> (Console, Result<(Engine, Plan), CommandError>) {
+        let options = ReportOptions {
+            verbose_failures: request.verbose_failures,
+            test_output: request.tests.output,
+        };
+        let reporter = Reporter::start(console, Records::none(), options);
+        let result = self.analyze_reported(request, &reporter);
+        (reporter.finish(End::default()), result)
+    }
+
+    fn analyze_reported(
+        &self,
+        request: &BuildRequest,
+        reporter: &Reporter,
+    ) -> Result<(Engine, Plan), CommandError> {
+        let analysis = self.analysis_request(Purpose::Build, request);
+        let session = self.session_options(&request.overrides)?;
+        let question = Question::new(Purpose::Build, request, analysis, session);
+        let engine = self.open_engine(request)?;
+        let Planned { mut plan, errors, .. } = self.plan(&question, &engine, reporter)?;
+        if let Some(first) = errors.first() {
+            return Err(CommandError::already_reported(first.class.into()));
+        }
+        let options = test_options(&request.tests, self.environment, &plan);
+        add_test_runs(&mut plan, &options)
+            .map_err(|error| CommandError::new(ErrorKind::BuildFailed, error.to_string()))?;
+        Ok((engine, plan))
     }
 
     fn build_reported(
@@ -227,7 +268,9 @@ impl Workspace<'_> {
         let analysis = self.analysis_request(purpose, request);
         let session = self.session_options(&request.overrides)?;
         let question = Question::new(purpose, request, analysis, session);
+        // A seal does not know all that build events tell.
         if request.execute
+            && request.build_events.is_none()
             && let Some(built) = self.sealed(&question, begin, reporter)
         {
             return Ok(built);
@@ -339,7 +382,7 @@ impl Workspace<'_> {
         let session = Session::open(question.session.clone(), engine.file_state().clone(), events)?;
         let analysis = session.analyze(&question.analysis);
         for error in &analysis.errors {
-            sink.note(Severity::Error, &error.to_string());
+            sink.diagnostic(error);
         }
         let (targets, packages) = (analysis.plan.requested.len(), analysis.packages);
         if analysis.errors.is_empty() {

@@ -153,6 +153,7 @@ mod tests {
         Usage: rbz [startup options] COMMAND [options] [targets]
 
         Commands:
+          analyze-profile       Shows what a profile says: phases, the critical path, the slowest actions
           build                 Builds targets
           clean                 Removes what was built; the disk cache stays
           completion            Shows a script for completion in a shell: `bash`, `fish` or `zsh`
@@ -165,6 +166,7 @@ mod tests {
           tool                  Does what rbz's own actions do: `rbz tool --help`
           version               Shows the version
           why                   Shows a shortest path from one target to another, with the lines that make it
+          why-rebuilt           Shows what the last build of a target did, and which changes it began with
 
         Help:
           help COMMAND          Shows the options of a command

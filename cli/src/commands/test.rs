@@ -11,6 +11,7 @@ use crate::built::finish;
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::{Purpose, Workspace};
 use crate::console::{Console, write_data};
+use crate::diagnostic_output::DiagnosticForm;
 use crate::environment::Environment;
 use crate::request::BuildRequest;
 use crate::test_request::TestRequest;
@@ -57,7 +58,12 @@ pub fn run(
     };
     let bad = outcome.tests.iter().any(|test| test.status > TestStatus::Flaky);
     let result = finish(&built, console);
-    report(&outcome.tests, request, &built.execution_root, console.display().data_color)?;
+    if request.diagnostics == DiagnosticForm::Text {
+        report(&outcome.tests, request, &built.execution_root, console.display().data_color)?;
+    } else {
+        // Standard output is for another program.
+        console.print(&test_report::totals(&outcome.tests));
+    }
     result?;
     match (outcome.tests.is_empty(), bad) {
         (true, _) => no_tests(request),

@@ -1,5 +1,6 @@
 //! Builds in process: graphs of actions run by a strategy that is a table of functions.
 
+mod explanations;
 mod failures;
 mod outputs;
 mod project;

@@ -13,6 +13,7 @@ use crate::depset::Depset;
 use crate::event::Event;
 use crate::failure::FailureCause;
 use crate::label::{Label, PackageId, RepoName};
+use crate::manifest::BuildNote;
 use crate::plan::{Plan, Program, RequestedTarget, TestTarget};
 use crate::runfiles::Runfiles;
 use crate::strategy::*;
@@ -117,6 +118,8 @@ pub(super) struct Project {
     pub(super) jobs: usize,
     pub(super) caching: TestCaching,
     pub(super) status: WorkspaceStatus,
+    /// Set if builds are to explain what they do.
+    pub(super) note: Option<BuildNote>,
     pub(super) cancel: Cancel,
 }
 
@@ -194,6 +197,7 @@ impl Project {
             jobs: 2,
             caching: TestCaching::Auto,
             status: WorkspaceStatus::default(),
+            note: None,
             cancel: Cancel::default(),
         }
     }
@@ -311,6 +315,9 @@ impl Project {
             sandbox_debug: false,
             residency: Default::default(),
             subcommands: false,
+            log_spawns: false,
+            explain: self.note.is_some(),
+            note: self.note.clone().unwrap_or_default(),
             shuffle: None,
             test_caching: self.caching,
             workspace_status: self.status.clone(),
