@@ -242,10 +242,15 @@ impl BuildEvents {
 
     fn failed(&mut self, failure: &ActionFailure) -> std::io::Result<()> {
         let Some((plan, _)) = &self.plan else { return Ok(()) };
-        let configuration = plan.requested.first().map_or("", |target| &*target.configuration);
+        // A failure has no number; it is known by its target and by what it showed.
+        let is_it = |action: &&Action| {
+            action.owner == failure.owner && action.description() == failure.message
+        };
+        let action = plan.ids().map(|id| plan.action(id)).find(is_it);
+        let configuration = action.map_or("", |action| &*action.configuration);
         let stderr = String::from_utf8_lossy(&failure.output.stderr).into_owned();
         let id = json!({"actionCompleted": {
-            "primaryOutput": &*failure.message,
+            "primaryOutput": action.map_or("", Action::primary),
             "label": failure.owner.to_string(),
             "configuration": {"id": configuration},
         }});

@@ -423,6 +423,7 @@ impl Engine {
                 events.event(Event::Warning(error.to_string()));
             }
         }
+        self.manifests.flush();
         if let Some(error) = self.manifests.take_error() {
             // Nothing but explanations is made of it.
             let text = format!("what this build did is not on record: {error}");

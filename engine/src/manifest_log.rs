@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,6 +27,9 @@ enum Kind {
     Run = 2,
     Build = 3,
 }
+
+/// Records are written no later than with the first that comes after so long.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// What stands before the data of a record.
 const HEAD: usize = 33;
@@ -58,6 +62,10 @@ struct Opened {
     log: RecordLog,
     shared: HashMap<Fingerprint, Slot>,
     runs: HashMap<Fingerprint, Runs>,
+    /// Nodes that were asked for: who explains many actions comes by them often.
+    nodes: HashMap<Fingerprint, Arc<InputNode>>,
+    /// When records were written last.
+    flushed: Instant,
     /// How many runs there were in the log when it was opened.
     total: usize,
 }
@@ -92,9 +100,9 @@ impl ManifestLog {
             return;
         }
         self.with(|log| {
-            let (fingerprints, records): (Vec<_>, Vec<_>) = records.into_iter().unzip();
-            let slots = log.log.append_noting(&records)?;
-            log.shared.extend(fingerprints.into_iter().zip(slots));
+            for (name, record) in &records {
+                log.shared.insert(*name, log.log.append_later(record)?);
+            }
             Ok(())
         });
     }
@@ -111,14 +119,20 @@ impl ManifestLog {
         };
         self.with(|log| {
             if !log.shared.contains_key(&note) {
-                let slots = log.log.append_noting(&[build])?;
-                log.shared.extend(slots.first().map(|slot| (note, *slot)));
+                log.shared.insert(note, log.log.append_later(&build)?);
             }
-            if let [slot] = log.log.append_noting(&[run])?[..] {
-                log.add_run(name, slot);
-            }
-            Ok(())
+            let slot = log.log.append_later(&run)?;
+            note_run(&mut log.runs, name, slot);
+            // Many short actions share a write; a long one is not lost with a process that is killed.
+            if log.flushed.elapsed() > LONGEST_WAIT { log.flush() } else { Ok(()) }
         });
+    }
+
+    /// Writes what was not written yet.
+    pub fn flush(&self) {
+        if !matches!(*self.lock(), State::Closed) {
+            self.with(Opened::flush);
+        }
     }
 
     /// The last run of an action.
@@ -147,8 +161,17 @@ impl ManifestLog {
     }
 
     /// A node of inputs.
-    pub fn node(&self, fingerprint: &Fingerprint) -> Option<InputNode> {
-        self.with(|log| log.shared(fingerprint)).flatten()
+    pub fn node(&self, fingerprint: &Fingerprint) -> Option<Arc<InputNode>> {
+        self.with(|log| {
+            if let Some(node) = log.nodes.get(fingerprint) {
+                return Ok(Some(node.clone()));
+            }
+            let Some(node) = log.shared(fingerprint)? else { return Ok(None) };
+            let node = Arc::new(node);
+            log.nodes.insert(*fingerprint, Arc::clone(&node));
+            Ok(Some(node))
+        })
+        .flatten()
     }
 
     /// A block of entries.
@@ -194,6 +217,13 @@ impl ManifestLog {
     }
 }
 
+/// What ends early keeps what it knows, if that can be done.
+impl Drop for ManifestLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 impl Opened {
     fn new(path: &Path) -> FileResult<Opened> {
         let opened = Opened::read(path)?;
@@ -213,7 +243,8 @@ impl Opened {
                 shared.insert(name, slot);
             }
         })?;
-        Ok(Opened { log, shared, runs, total })
+        let (nodes, flushed) = (HashMap::new(), Instant::now());
+        Ok(Opened { log, shared, runs, nodes, flushed, total })
     }
 
     /// Itself, or `None` if another log was put in its place: one without the runs that nobody
@@ -257,8 +288,9 @@ impl Opened {
         Ok(None)
     }
 
-    fn add_run(&mut self, name: Fingerprint, slot: Slot) {
-        note_run(&mut self.runs, name, slot);
+    fn flush(&mut self) -> FileResult<()> {
+        self.flushed = Instant::now();
+        self.log.flush()
     }
 
     fn shared<T: DeserializeOwned>(&self, name: &Fingerprint) -> FileResult<Option<T>> {
@@ -322,6 +354,7 @@ mod tests {
         let block = (Fingerprint::of("block"), Block::new());
         log.add_shared(&[(base, of(&[])), (top, of(&[base]))], Some(block));
         log.add_run("out", &run(number, top), &note(number));
+        log.flush();
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn input_changes(log: &ManifestLog, before: Fingerprint, now: Fingerprint) -> Ve
         let mut values = HashMap::new();
         for name in nodes {
             if without.is_none_or(|without| !without.contains(name)) {
-                values.extend(log.node(name).unwrap_or_default().own);
+                values.extend(log.node(name).iter().flat_map(|node| node.own.iter().cloned()));
             }
         }
         values
@@ -225,7 +225,7 @@ fn reachable(log: &ManifestLog, from: Fingerprint) -> HashSet<Fingerprint> {
     let mut stack = vec![from];
     while let Some(name) = stack.pop() {
         if found.insert(name) {
-            stack.extend(log.node(&name).unwrap_or_default().parts);
+            stack.extend(log.node(&name).iter().flat_map(|node| node.parts.iter().copied()));
         }
     }
     found

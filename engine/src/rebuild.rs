@@ -2,6 +2,7 @@
 //! was needed, back to the change that began it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::action::ActionKind;
 use crate::build::{Engine, Goals, TargetGoals};
@@ -158,7 +159,7 @@ fn maker(
     let Change::Input { path, now: Some(now), before: Some(_) } = change else { return None };
     let id = plan.generating_path(path)?;
     let primary = plan.action(id).primary();
-    if !known.contains_key(&id) {
+    if let Entry::Vacant(entry) = known.entry(id) {
         let made_it =
             |run: &Run| run.outputs.iter().any(|(output, value)| output == path && value == now);
         let (last, previous) = (log.last(primary), log.previous(primary));
@@ -167,7 +168,7 @@ fn maker(
             (_, Some(run)) if made_it(&run) => Known { run, before: None },
             _ => return None,
         };
-        known.insert(id, found);
+        entry.insert(found);
         waiting.push(id);
     }
     Some(id)

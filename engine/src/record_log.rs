@@ -34,6 +34,8 @@ pub struct RecordLog {
     header: Vec<u8>,
     /// Length of the file, all whole records.
     size: u64,
+    /// What is to be written after that.
+    pending: Vec<u8>,
 }
 
 impl RecordLog {
@@ -67,12 +69,12 @@ impl RecordLog {
             if !rest.is_empty() {
                 files::truncate(&file, path, size)?;
             }
-            Ok(RecordLog { path: path.to_owned(), file, header, size })
+            Ok(RecordLog { path: path.to_owned(), file, header, size, pending: Vec::new() })
         } else {
             files::truncate(&file, path, 0)?;
             files::write_all(&mut file, path, &header)?;
             let size = header.len() as u64;
-            Ok(RecordLog { path: path.to_owned(), file, header, size })
+            Ok(RecordLog { path: path.to_owned(), file, header, size, pending: Vec::new() })
         }
     }
 
@@ -81,22 +83,31 @@ impl RecordLog {
         self.append_all([record])
     }
 
-    /// Adds records by one call to the system, and says where each of them is.
-    pub fn append_noting(&mut self, records: &[Vec<u8>]) -> FileResult<Vec<Slot>> {
-        let mut bytes = Vec::new();
-        let mut slots = Vec::new();
-        for record in records {
-            let offset = self.size + bytes.len() as u64 + FRAME;
-            slots.push(Slot { offset, length: record.len() as u32 });
-            write_record(&mut bytes, record);
+    /// Adds a record that is written by the next [`RecordLog::flush`], or when there are many of them,
+    /// and says where it is going to be. Before other records are appended there must be a flush.
+    pub fn append_later(&mut self, record: &[u8]) -> FileResult<Slot> {
+        let offset = self.size + self.pending.len() as u64 + FRAME;
+        write_record(&mut self.pending, record);
+        if self.pending.len() > CHUNK {
+            self.flush()?;
         }
-        self.write(&bytes)?;
-        Ok(slots)
+        Ok(Slot { offset, length: record.len() as u32 })
+    }
+
+    /// Writes what was to be written later.
+    pub fn flush(&mut self) -> FileResult<()> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() { Ok(()) } else { self.write(&pending) }
     }
 
     /// Reads the record at `slot` again. A log that was compacted has other slots.
     pub fn read(&self, slot: Slot) -> FileResult<Vec<u8>> {
-        files::read_at(&self.path, slot.offset, slot.length as usize)
+        let length = slot.length as usize;
+        match slot.offset.checked_sub(self.size) {
+            // What is pending is in memory, and so are its offsets.
+            Some(start) => Ok(self.pending[start as usize..][..length].to_vec()),
+            None => files::read_at(&self.path, slot.offset, length),
+        }
     }
 
     /// Adds records by few calls to the system: for many small ones.
@@ -252,7 +263,10 @@ mod tests {
         let records = [b"first".to_vec(), b"".to_vec(), b"third".to_vec()];
         let mut log = RecordLog::open(&path, "test 1", |_| {}).unwrap();
         log.append(b"zeroth").unwrap();
-        let written = log.append_noting(&records).unwrap();
+        let written = records.each_ref().map(|record| log.append_later(record).unwrap());
+        // Not written yet, they are read all the same.
+        assert_eq!(log.read(written[2]).unwrap(), b"third");
+        log.flush().unwrap();
         let mut found = Vec::new();
         let again = RecordLog::open_noting(&path, "test 1", |slot, _| found.push(slot)).unwrap();
         assert_eq!(found[1..], written);

@@ -133,6 +133,9 @@ fn build_events_tell_of_what_went_wrong() {
     assert_eq!(payloads(&failed, "finished")[0]["exitCode"]["name"], "BUILD_FAILURE");
     let action = payloads(&failed, "action")[0];
     assert_eq!((&action["type"], &action["exitCode"]), (&"Genrule".into(), &1.into()));
+    let id = failed.iter().find(|event| !event["action"].is_null()).map(|event| &event["id"]);
+    let output = id.map(|id| &id["actionCompleted"]["primaryOutput"]);
+    assert_eq!(output, Some(&"rbz-out/k8-fastbuild/bin/p.txt".into()));
     let completed = payloads(&failed, "completed");
     let bad = completed.iter().filter(|completed| completed["success"] == false).count();
     assert_eq!((completed.len(), bad), (3, 1));
