@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::query_arguments::{QueryArguments, WhyArguments};
+use crate::query_arguments::{AqueryArguments, CqueryArguments, QueryArguments, WhyArguments};
 
 /// Builds and tests software, Common Lisp first of all
 #[derive(Parser, Debug)]
@@ -76,6 +76,10 @@ pub enum RawCommand {
     Info(BuildArguments),
     /// Shows which targets there are, and how they depend on one another
     Query(QueryArguments),
+    /// Shows the same of targets as they are configured
+    Cquery(CqueryArguments),
+    /// Shows the actions of targets
+    Aquery(AqueryArguments),
     /// Shows a shortest path from one target to another, with the lines that make it
     Why(WhyArguments),
     /// Shows what a profile says: phases, the critical path, the slowest actions
@@ -106,6 +110,8 @@ impl RawCommand {
             RawCommand::Clean(_) => "clean",
             RawCommand::Info(_) => "info",
             RawCommand::Query(_) => "query",
+            RawCommand::Cquery(_) => "cquery",
+            RawCommand::Aquery(_) => "aquery",
             RawCommand::Why(_) => "why",
             RawCommand::AnalyzeProfile(_) => "analyze-profile",
             RawCommand::WhyRebuilt(_) => "why-rebuilt",
@@ -349,11 +355,13 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 14] = [
+pub const COMMANDS: [&str; 16] = [
     "analyze-profile",
+    "aquery",
     "build",
     "clean",
     "completion",
+    "cquery",
     "help",
     "info",
     "init",

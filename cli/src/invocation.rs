@@ -138,7 +138,8 @@ fn unknown_startup_option(text: &str, near: Option<String>) -> CommandError {
             Some(Word::Unknown(..))
         )
     };
-    match COMMANDS.iter().find(is_of_command) {
+    // What most people mean comes first.
+    match ["build", "test"].iter().chain(&COMMANDS).find(is_of_command) {
         Some(command) => error.hint(format!("write it after the command: `rbz {command} {text}`")),
         None => {
             error.hint_nearest(near).hint("`rbz help startup_options` lists the startup options")

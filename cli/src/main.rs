@@ -57,6 +57,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rbz_query::build_language::build_language;
+
 use crate::arguments::{
     BuildArguments, CleanArguments, DisplayOptions, RawCommand, StartupOptions,
 };
@@ -64,12 +66,14 @@ use crate::build_events::Invoked;
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::Workspace;
 use crate::commands::clean::Clean;
-use crate::console::{Console, Severity, write_data};
+use crate::commands::info::BUILD_LANGUAGE;
+use crate::console::{Console, Severity, write_bytes, write_data};
 use crate::directories::{Directories, check_ours, expand_home};
 use crate::display::Display;
 use crate::environment::Environment;
 use crate::invocation::Invocation;
-use crate::query_request::QueryRequest;
+use crate::query_arguments::{AqueryArguments, CqueryArguments};
+use crate::query_request::{ConfiguredRequest, QueryRequest};
 use crate::request::BuildRequest;
 use crate::request_lock::RequestLock;
 use crate::signals::Interrupts;
@@ -130,6 +134,8 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         | RawCommand::WhyRebuilt(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
         RawCommand::Query(arguments) => &arguments.display,
+        RawCommand::Cquery(arguments) => &arguments.build.display,
+        RawCommand::Aquery(arguments) => &arguments.build.display,
         RawCommand::Why(arguments) => &arguments.display,
         RawCommand::Help(arguments)
         | RawCommand::AnalyzeProfile(arguments)
@@ -178,6 +184,10 @@ fn execute(
             locked(&invocation, environment, &arguments.residue, &mut console, |ws, console| {
                 commands::query::run(ws, &request, console)
             })?;
+        }
+        RawCommand::Cquery(CqueryArguments { build, .. })
+        | RawCommand::Aquery(AqueryArguments { build, .. }) => {
+            in_workspace(&invocation, build, environment, &mut console)?;
         }
         RawCommand::Why(arguments) => {
             let request = commands::why::Why::new(arguments, environment)?;
@@ -242,13 +252,25 @@ fn in_workspace(
     let lock = lock(&invocation.startup, directories, root, what.trim_end(), console)?;
     let invoked = invoked(invocation, environment, root, &request.residue)?;
     let workspace = Workspace { root, directories, environment, interrupts, invoked };
-    match invocation.command {
+    match &invocation.command {
         RawCommand::Test(_) => commands::test::run(&workspace, &request, console),
         RawCommand::WhyRebuilt(_) => commands::why_rebuilt::run(&workspace, &request, console),
         RawCommand::Run(_) => {
             let program = commands::run::build(&workspace, &request, console)?;
             drop(lock);
             Err(commands::run::become_program(program))
+        }
+        RawCommand::Cquery(arguments) => {
+            let request = ConfiguredRequest::of_targets(arguments, request, environment)?;
+            commands::query::run_configured(&workspace, &request, console)
+        }
+        RawCommand::Aquery(arguments) => {
+            let request = ConfiguredRequest::of_actions(arguments, request, environment)?;
+            commands::query::run_configured(&workspace, &request, console)
+        }
+        RawCommand::Info(_) if request.residue == [BUILD_LANGUAGE] => {
+            let encoded = workspace.with_loader(&request.overrides, console, build_language)?;
+            write_bytes(&encoded?)
         }
         RawCommand::Info(_) => {
             let name = workspace.name(&request)?;

@@ -52,6 +52,8 @@ fn inherited(command: &str) -> &'static [&'static str] {
         "why-rebuilt" => &[COMMON, "build", "why-rebuilt"],
         "help" => &[COMMON, "help"],
         "query" => &[COMMON, "query"],
+        "cquery" => &[COMMON, "build", "cquery"],
+        "aquery" => &[COMMON, "build", "aquery"],
         "why" => &[COMMON, "query", "why"],
         "version" => &[COMMON, "version"],
         "init" => &[COMMON, "init"],

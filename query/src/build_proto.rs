@@ -293,46 +293,55 @@ pub trait ToJson {
 
 /// Builds an object; what is empty or not set is left out.
 #[derive(Debug, Default)]
-struct Object(Json);
+pub(crate) struct Object(Json);
 
 impl Object {
-    fn set(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    /// The object.
+    pub fn done(self) -> Json {
+        self.0
+    }
+
+    /// With a field.
+    pub fn set(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
-    fn some<T: Clone + Into<serde_json::Value>>(self, name: &str, value: &Option<T>) -> Self {
+    /// With a text, unless it is empty.
+    pub fn text(self, name: &str, text: &str) -> Self {
+        if text.is_empty() { self } else { self.set(name, text) }
+    }
+
+    /// With a number, unless it is 0.
+    pub fn number(self, name: &str, number: u32) -> Self {
+        if number == 0 { self } else { self.set(name, number) }
+    }
+
+    /// With a value, if there is one.
+    pub fn some<T: Clone + Into<serde_json::Value>>(self, name: &str, value: &Option<T>) -> Self {
         match value {
             Some(value) => self.set(name, value.clone()),
             None => self,
         }
     }
 
-    fn list<T: Clone + Into<serde_json::Value>>(self, name: &str, items: &[T]) -> Self {
-        match items {
-            [] => self,
-            items => self.set(name, items.to_vec()),
-        }
+    /// With values, unless there are none.
+    pub fn list<T: Clone + Into<serde_json::Value>>(self, name: &str, items: &[T]) -> Self {
+        if items.is_empty() { self } else { self.set(name, items.to_vec()) }
     }
 
-    fn message<T: ToJson>(self, name: &str, value: &Option<T>) -> Self {
+    /// With another object, if there is one.
+    pub fn message<T: ToJson>(self, name: &str, value: &Option<T>) -> Self {
         match value {
             Some(value) => self.set(name, value.to_json()),
             None => self,
         }
     }
 
-    fn messages<T: ToJson>(self, name: &str, items: &[T]) -> Self {
-        match items {
-            [] => self,
-            items => self.set(
-                name,
-                items
-                    .iter()
-                    .map(|item| serde_json::Value::from(item.to_json()))
-                    .collect::<Vec<_>>(),
-            ),
-        }
+    /// With other objects, unless there are none.
+    pub fn messages<T: ToJson>(self, name: &str, items: &[T]) -> Self {
+        let objects = items.iter().map(|item| serde_json::Value::from(item.to_json()));
+        if items.is_empty() { self } else { self.set(name, objects.collect::<Vec<_>>()) }
     }
 }
 
@@ -364,7 +373,7 @@ impl ToJson for Target {
             .message("sourceFile", &self.source_file)
             .message("generatedFile", &self.generated_file)
             .message("packageGroup", &self.package_group)
-            .0
+            .done()
     }
 }
 
@@ -378,7 +387,7 @@ impl ToJson for Rule {
             .list("ruleInput", &self.rule_input)
             .list("ruleOutput", &self.rule_output)
             .list("instantiationStack", &self.instantiation_stack)
-            .0
+            .done()
     }
 }
 
@@ -399,26 +408,26 @@ impl ToJson for Attribute {
             .some("nodep", &self.nodep)
             .message("selectorList", &self.selector_list)
             .messages("labelKeyedStringDictValue", &self.label_keyed_string_dict_value)
-            .0
+            .done()
     }
 }
 
 impl ToJson for StringDictEntry {
     fn to_json(&self) -> Json {
-        Object::default().set("key", self.key.clone()).set("value", self.value.clone()).0
+        Object::default().set("key", self.key.clone()).set("value", self.value.clone()).done()
     }
 }
 
 impl ToJson for StringListDictEntry {
     fn to_json(&self) -> Json {
-        Object::default().set("key", self.key.clone()).list("value", &self.value).0
+        Object::default().set("key", self.key.clone()).list("value", &self.value).done()
     }
 }
 
 impl ToJson for SelectorList {
     fn to_json(&self) -> Json {
         let kind = self.r#type.map(attribute_type);
-        Object::default().some("type", &kind).messages("elements", &self.elements).0
+        Object::default().some("type", &kind).messages("elements", &self.elements).done()
     }
 }
 
@@ -428,7 +437,7 @@ impl ToJson for Selector {
             .messages("entries", &self.entries)
             .some("hasDefaultValue", &self.has_default_value)
             .some("noMatchError", &self.no_match_error)
-            .0
+            .done()
     }
 }
 
@@ -446,7 +455,7 @@ impl ToJson for SelectorEntry {
             .messages("labelDictUnaryValue", &self.label_dict_unary_value)
             .some("isDefaultValue", &self.is_default_value)
             .messages("labelKeyedStringDictValue", &self.label_keyed_string_dict_value)
-            .0
+            .done()
     }
 }
 
@@ -458,7 +467,7 @@ impl ToJson for SourceFile {
             .list("subinclude", &self.subinclude)
             .list("packageGroup", &self.package_group)
             .list("visibilityLabel", &self.visibility_label)
-            .0
+            .done()
     }
 }
 
@@ -468,7 +477,7 @@ impl ToJson for GeneratedFile {
             .set("name", self.name.clone())
             .set("generatingRule", self.generating_rule.clone())
             .some("location", &self.location)
-            .0
+            .done()
     }
 }
 
@@ -478,6 +487,6 @@ impl ToJson for PackageGroup {
             .set("name", self.name.clone())
             .list("containedPackage", &self.contained_package)
             .list("includedPackageGroup", &self.included_package_group)
-            .0
+            .done()
     }
 }

@@ -5,8 +5,15 @@
 //! in one of many forms ([`output`]). It knows nothing of Lisp, and no rule by name save those of
 //! the language itself.
 
+pub mod action_graph;
+pub mod action_output;
+pub mod actions;
+pub mod analysis_proto;
 pub mod attribute_text;
+pub mod build_language;
 pub mod build_proto;
+pub mod configured;
+pub mod configured_output;
 pub mod dependencies;
 pub mod dialect;
 pub mod evaluator;

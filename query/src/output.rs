@@ -142,7 +142,7 @@ fn messages(
 }
 
 /// The targets in the order in which they are written.
-fn ordered(
+pub(crate) fn ordered(
     world: &mut World,
     meaning: &Meaning,
     options: &OutputOptions,

@@ -89,29 +89,34 @@ impl Operator {
 }
 
 impl Expr {
+    /// The expressions within this one, from left to right.
+    pub fn inner(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Pattern(_) | ExprKind::Variable(_) | ExprKind::Set(_) => Vec::new(),
+            ExprKind::Call(_, arguments) => arguments
+                .iter()
+                .filter_map(|argument| match argument {
+                    Argument::Expr(expr) => Some(expr),
+                    Argument::Word(_) | Argument::Number(_) => None,
+                })
+                .collect(),
+            ExprKind::Let { value, body, .. } => vec![value, body],
+            ExprKind::Operation { first, rest } => {
+                [&**first].into_iter().chain(rest.iter().map(|(_, operand)| operand)).collect()
+            }
+        }
+    }
+
     /// Every pattern in the expression, from left to right.
     pub fn patterns(&self) -> Vec<&str> {
         let mut patterns = Vec::new();
         let mut pending = vec![self];
         while let Some(expr) = pending.pop() {
-            let mut inner = Vec::new();
             match &expr.kind {
                 ExprKind::Pattern(text) => patterns.push(text.as_str()),
                 ExprKind::Set(words) => patterns.extend(words.iter().map(|word| &*word.text)),
-                ExprKind::Variable(_) => {}
-                ExprKind::Call(_, arguments) => {
-                    inner.extend(arguments.iter().filter_map(|arg| match arg {
-                        Argument::Expr(expr) => Some(expr),
-                        Argument::Word(_) | Argument::Number(_) => None,
-                    }))
-                }
-                ExprKind::Let { value, body, .. } => inner.extend([&**value, &**body]),
-                ExprKind::Operation { first, rest } => {
-                    inner.push(&**first);
-                    inner.extend(rest.iter().map(|(_, operand)| operand));
-                }
+                _ => pending.extend(expr.inner().into_iter().rev()),
             }
-            pending.extend(inner.into_iter().rev());
         }
         patterns
     }

@@ -276,6 +276,11 @@ impl<'a> Analyzer<'a> {
         Some(why.error(&node.label, place))
     }
 
+    /// All targets that were asked for, and what they need.
+    pub fn graph(&self) -> &DependencyGraph {
+        &self.graph
+    }
+
     /// The configured target of a node; `None` if something is wrong with it.
     pub fn result(&self, id: NodeId) -> Option<&Arc<ConfiguredTarget>> {
         self.results.get(id)?.as_ref()?.as_ref()

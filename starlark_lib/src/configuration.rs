@@ -146,6 +146,11 @@ impl Configuration {
         self.options.get(name)
     }
 
+    /// All options with their values, but for build settings that have their defaults.
+    pub fn options(&self) -> impl Iterator<Item = (&OptionName, &Value)> {
+        self.options.iter()
+    }
+
     /// The value of an option of the command line.
     pub fn native(&self, name: &str) -> &Value {
         self.options.get(&native_option(name)).unwrap_or(&Value::None)

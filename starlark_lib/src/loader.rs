@@ -341,6 +341,25 @@ impl Loader {
         schema.ok_or_else(|| Box::new(Diagnostic::internal(format!("`{rule}` is no rule"))))
     }
 
+    /// The rules that BUILD files of the main repository know without a `load`, by their names
+    /// there.
+    pub fn predeclared_rules(&self) -> Result<Vec<(String, Arc<RuleSchema>)>, Box<Diagnostic>> {
+        let native = crate::rule::NativeRule::ALL.into_iter();
+        let mut rules: Vec<(String, Arc<RuleSchema>)> = native
+            .map(|rule| (rule.name().to_owned(), native_rule::schema(rule).clone()))
+            .collect();
+        if let Some(prelude) = self.threads.install(|| self.shared.prelude_of(&RepoName::main()))? {
+            rules.extend(prelude.frozen.names().filter_map(|name| {
+                let value = prelude.frozen.get_option(name.as_str()).ok()??;
+                let rule = value.value().downcast_ref::<FrozenStarlarkRule>()?;
+                Some((name.as_str().to_owned(), rule.schema.clone()?))
+            }));
+        }
+        rules.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rules.dedup_by(|(a, _), (b, _)| a == b);
+        Ok(rules)
+    }
+
     /// Everything that anything loaded in this session relied on.
     pub fn dependencies(&self) -> Vec<Dependency> {
         let packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());

@@ -17,6 +17,7 @@ use crate::analyzer::Analyzer;
 use crate::build_settings::{default_value, flag_target, parse_value, setting_of};
 use crate::builtin_providers::Builtin;
 use crate::configuration::Configuration;
+use crate::configured_graph::ConfiguredGraph;
 use crate::dependency_graph::NodeId;
 use crate::loader::Loader;
 use crate::loader_options::LoaderOptions;
@@ -262,6 +263,34 @@ impl Session {
         }
         self.saved.save();
         Ok(())
+    }
+
+    /// Analyses what the patterns of `request` name, as a graph for queries. Patterns that mean
+    /// nothing are the caller's business.
+    pub fn configured_graph(
+        &self,
+        request: &AnalysisRequest,
+    ) -> Result<ConfiguredGraph, Diagnostic> {
+        self.loader.threads().install(|| {
+            let configuration = self.configuration(&request.options)?;
+            let targets = self.loader.expand(&request.patterns, &request.directory).targets;
+            let mut analyzer = Analyzer::new(
+                &self.loader,
+                self.host_constraints.clone(),
+                &self.transitions,
+                &self.saved,
+                request.keep_going,
+                self.events.clone(),
+            );
+            analyzer.shell = Arc::new(self.find_shell(&mut analyzer, &configuration));
+            let roots: Vec<(Label, Arc<Configuration>)> =
+                targets.into_keys().map(|label| (label, configuration.clone())).collect();
+            let roots = analyzer.analyze(&roots);
+            let errors = analyzer.take_errors().into_iter();
+            let errors = errors.map(|error| self.loader.with_source(error)).collect();
+            self.saved.save();
+            Ok(ConfiguredGraph::new(&analyzer, &roots, configuration, errors))
+        })
     }
 
     /// The configuration of the command line.

@@ -7,7 +7,17 @@ use anyhow::{Context, Result, bail};
 use crate::steps::run;
 
 /// Lisp implementations, and programs that tests compare rbz's results with.
-const PROGRAMS: [&str; 6] = ["emacs-nox", "graphviz", "openssl", "sbcl", "strace", "xz-utils"];
+const PROGRAMS: [&str; 9] = [
+    "emacs-nox",
+    "graphviz",
+    "libxml2-utils",
+    "openssl",
+    "protobuf-compiler",
+    "python3",
+    "sbcl",
+    "strace",
+    "xz-utils",
+];
 
 /// Compilers and linkers, and what looks at linked programs.
 const TOOLCHAIN: [&str; 7] = ["binutils", "g++", "gcc", "gdb", "linux-perf", "lld", "mold"];

@@ -147,6 +147,16 @@ impl Workspace<'_> {
         console: &mut Console,
         work: impl FnOnce(&Loader) -> R,
     ) -> Result<R, CommandError> {
+        self.with_session(overrides, console, |session| work(session.loader()))
+    }
+
+    /// Does something with a session, in the same way.
+    pub fn with_session<R>(
+        &self,
+        overrides: &BTreeMap<String, PathBuf>,
+        console: &mut Console,
+        work: impl FnOnce(&Session) -> R,
+    ) -> Result<R, CommandError> {
         let files = self.directories.output_base.join("log").join("files");
         let open = |error: FileError| CommandError::environment(error.to_string());
         let files = Arc::new(FileState::open(&files).map_err(open)?);
@@ -155,7 +165,7 @@ impl Workspace<'_> {
         let reporter = Reporter::start(console.take(), Records::none(), report);
         let session = Session::open(options, files.clone(), Arc::new(reporter.sink()));
         let result = session.map(|session| {
-            let result = work(session.loader());
+            let result = work(&session);
             // Its heaps are large, and nobody has to wait until they are freed.
             std::thread::spawn(move || drop(session));
             result
@@ -403,7 +413,8 @@ impl Workspace<'_> {
         Ok(Planned { plan, dependencies, errors })
     }
 
-    fn analysis_request(&self, purpose: Purpose, request: &BuildRequest) -> AnalysisRequest {
+    /// What is to be analysed for a request.
+    pub fn analysis_request(&self, purpose: Purpose, request: &BuildRequest) -> AnalysisRequest {
         let patterns = match purpose {
             // What follows the program are its arguments.
             Purpose::Run => request.residue.iter().take(1).cloned().collect(),

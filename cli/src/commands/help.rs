@@ -68,7 +68,7 @@ fn of_command(command: &Command) -> String {
     let operands = match command.get_name() {
         "build" | "test" => " TARGETS…",
         "run" => " TARGET [-- ARGUMENTS…]",
-        "query" => " EXPRESSION",
+        "query" | "cquery" | "aquery" => " EXPRESSION",
         "why" => " TARGET TARGET",
         "info" => " [KEY…]",
         "help" => " [COMMAND|TOPIC]",
@@ -154,9 +154,11 @@ mod tests {
 
         Commands:
           analyze-profile       Shows what a profile says: phases, the critical path, the slowest actions
+          aquery                Shows the actions of targets
           build                 Builds targets
           clean                 Removes what was built; the disk cache stays
           completion            Shows a script for completion in a shell: `bash`, `fish` or `zsh`
+          cquery                Shows the same of targets as they are configured
           help                  Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
           info                  Shows where things are
           init                  Makes a workspace of the current directory

@@ -33,7 +33,10 @@ impl Why {
         Ok(Why {
             from: from.clone(),
             to: to.clone(),
-            world: world(&arguments.loading, &arguments.followed),
+            world: WorldOptions {
+                keep_going: arguments.loading.keep_going,
+                ..world(&arguments.followed)
+            },
             overrides: repositories(&arguments.loading.override_repository, environment)?,
         })
     }

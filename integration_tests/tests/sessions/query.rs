@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use rbz_integration_tests::projects::tower;
-use rbz_integration_tests::{Workspace, system, workspace, workspace_from};
+use rbz_integration_tests::{Workspace, binary, system, workspace, workspace_from};
 
 /// The lines that a query answers with.
 fn answer(ws: &Workspace, arguments: &[&str]) -> Vec<String> {
@@ -322,4 +322,290 @@ fn why_shows_the_lines_that_make_a_path() {
     );
     ws.rbz("why //app").exit_code(2).run().stderr_has("needs two targets");
     ws.rbz("why //app //wrods").exit_code(7).run().stderr_has("there is no package");
+}
+
+/// What `protoc` reads of messages that a query wrote.
+fn decoded(ws: &Workspace, words: &[&str]) -> String {
+    let script = format!("{} | protoc --decode_raw", words.join(" "));
+    let line = format!("{} {script}", binary::rbz().display());
+    let outcome = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(ws.root())
+        .env("HOME", ws.home())
+        .output()
+        .expect("there is a shell");
+    let text = String::from_utf8(outcome.stdout).expect("it writes text");
+    assert!(outcome.status.success() && !text.is_empty(), "{line}");
+    text
+}
+
+#[test]
+fn messages_are_laid_out_as_in_bazel() {
+    let ws = diamond();
+    let plain = ["--relative_locations", "--noproto:default_values", "--noimplicit_deps"];
+    let of = |words: &[&str]| decoded(&ws, &[&["query"], &plain[..], words].concat());
+    let query = "'//b:left + //d:friends + //a:made.txt + //d:base.txt + //a:top'";
+    let mut texts = vec![
+        of(&["--output=proto", query]),
+        of(&["--output=proto", "--noproto:flatten_selects", "//b:left"]),
+        of(&["--output=proto", "--proto:instantiation_stack", "--noproto:locations", "//a:top"]),
+        of(&[
+            "--output=proto",
+            "--proto:output_rule_attrs=tags",
+            "--noproto:rule_inputs_and_outputs",
+            "//a:tool_user",
+        ]),
+    ];
+    // What an editor asks for.
+    texts.push(of(&[
+        "--output=proto",
+        "--proto:output_rule_attrs=\"''\"",
+        "--noproto:rule_inputs_and_outputs",
+        "'kind(rule, //a:all)'",
+    ]));
+    assert_snapshot!(texts.join("\n"));
+    let build_file = of(&["--output=proto", "//a:BUILD"]);
+    for label in ["//b:more.bzl", "//b:rules.bzl"] {
+        assert!(build_file.contains(&format!("3: \"{label}\"")), "{build_file}");
+    }
+    let all = of(&["--output=proto", "--proto:default_values", "//a:top"]);
+    assert!(all.contains("\"testonly\"") && all.contains("\"visibility\""), "{all}");
+}
+
+#[test]
+fn json_and_xml_are_read_by_those_who_read_them() {
+    let ws = diamond();
+    let options = ["--relative_locations", "--noproto:default_values", "--noimplicit_deps"];
+    let words = [&["query"], &options[..], &["--output=json", "//a:top + //b:left"]].concat();
+    let json = ws.rbz_args(words).run().stdout().to_owned();
+    assert_snapshot!(json);
+    ws.write("t.json", &json);
+    let script = "import json; print([json.loads(l)['rule']['ruleClass'] for l in open('t.json')])";
+    let classes = system::output_of(ws.root(), "python3", &["-c", script]);
+    assert_eq!(classes, "['filegroup', 'filegroup']\n");
+    let words = ["query", "--output=streamed_jsonproto", "--relative_locations"];
+    let streamed =
+        [&words[..], &["--noproto:default_values", "--noimplicit_deps", "//a:top + //b:left"]]
+            .concat();
+    assert_eq!(ws.rbz_args(streamed).run().stdout(), json);
+    let query =
+        "//b:left + //d:friends + //a:made.txt + //d:base.txt + //a:tool_user + @rbz//lisp:all";
+    let words = ["query", "--output=xml", "--relative_locations", "--xml:default_values", query];
+    ws.write("t.xml", ws.rbz_args(words).run().stdout());
+    let count = |path: &str| system::output_of(ws.root(), "xmllint", &["--xpath", path, "t.xml"]);
+    assert_eq!(count("count(/query/package-group)").trim(), "1");
+    assert_eq!(
+        count("string(//rule[@name='//b:left']/list[@name='srcs']/label[2]/@value)").trim(),
+        "//b:slow.txt"
+    );
+    assert_eq!(
+        count("string(//rule[@name='//a:tool_user']/rule-output/@name)").trim(),
+        "//a:made.txt"
+    );
+    assert_eq!(count("string(//generated-file/@generating-rule)").trim(), "//a:tool_user");
+    assert_eq!(
+        count("string(//rule[@name='//a:tool_user']/string[@name='cmd']/@value)").trim(),
+        "$(location //d:tool) > $@"
+    );
+}
+
+#[test]
+fn the_length_of_each_streamed_message_stands_before_it() {
+    let ws = diamond();
+    let words = ["query", "--output=streamed_proto", "//a:all", "|", "tail", "-c", "+3"];
+    // The first length has two bytes; what follows is the first message, and its name.
+    let line = format!("{} {}", binary::rbz().display(), words.join(" "));
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(ws.root())
+        .env("HOME", ws.home())
+        .output()
+        .expect("there is a shell");
+    assert_eq!(&output.stdout[..2], [8, 1], "the first field says that it is a rule");
+}
+
+#[test]
+fn editors_learn_where_things_are_and_what_build_files_know() {
+    let ws = diamond();
+    ws.rbz("build //c:right").run();
+    let info = |key: &str| ws.rbz(&format!("info {key}")).run().stdout().trim().to_owned();
+    assert_eq!(info("bazel-bin"), info("rbz-bin"));
+    assert_eq!(info("bazel-testlogs"), info("rbz-testlogs"));
+    assert_eq!(info("package_path"), info("workspace"));
+    assert!(info("bazel-bin").starts_with(&info("output_path")));
+    assert!(info("execution_root").starts_with(&info("output_base")));
+    let language = decoded(&ws, &["info", "build-language"]);
+    for name in ["lisp_library", "cc_library", "genrule", "config_setting", "srcs", "deps"] {
+        assert!(language.contains(&format!("1: \"{name}\"")), "{name} in {language}");
+    }
+    assert!(!language.contains("1: \"_"), "{language}");
+    ws.rbz("info build-langage").exit_code(2).run().stderr_has("did you mean `build-language`?");
+}
+
+/// A library in two configurations, of which one is another target's transition.
+fn configured() -> Workspace {
+    workspace()
+        .file(
+            "rules.bzl",
+            r#"def _to_opt(settings, attr):
+    return {"//command_line_option:compilation_mode": "opt"}
+to_opt = transition(implementation = _to_opt, inputs = [], outputs = ["//command_line_option:compilation_mode"])
+NameInfo = provider(fields = ["name"])
+def _named(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".txt")
+    ctx.actions.run_shell(outputs = [out], inputs = ctx.files.srcs, mnemonic = "Name", command = "cat $@ > " + out.path, arguments = [f.path for f in ctx.files.srcs])
+    note = ctx.actions.declare_file(ctx.label.name + ".note")
+    ctx.actions.write(note, "a note\n")
+    return [DefaultInfo(files = depset([out])), NameInfo(name = ctx.label.name.upper())]
+named = rule(implementation = _named, attrs = {"srcs": attr.label_list(allow_files = True), "fast": attr.label_list(cfg = to_opt)})
+"#,
+        )
+        .file(
+            "BUILD",
+            r#"load("rules.bzl", "named")
+config_setting(name = "opt", values = {"compilation_mode": "opt"})
+named(name = "low", srcs = select({":opt": ["fast.txt"], "//conditions:default": ["slow.txt"]}))
+named(name = "high", srcs = [":low"], fast = [":low"])
+alias(name = "other", actual = ":high")
+"#,
+        )
+        .file("fast.txt", "")
+        .file("slow.txt", "")
+        .build()
+}
+
+#[test]
+fn cquery_knows_configurations() {
+    let ws = configured();
+    let shown = |words: &[&str]| {
+        let words = [&["cquery", "--noimplicit_deps"], words].concat();
+        let text = ws.rbz_args(&words).run().stdout().to_owned();
+        format!("$ rbz {}\n{}", words.join(" "), text)
+    };
+    let mut texts = vec![
+        shown(&["deps(//:high)"]),
+        shown(&["-copt", "deps(//:low)"]),
+        shown(&["config(//:low + deps(//:high), target)"]),
+        shown(&["config(deps(//:high), null)"]),
+        shown(&["somepath(//:other, //:fast.txt)"]),
+        shown(&["kind(alias, //:all)"]),
+        shown(&["attr(srcs, fast, deps(//:high))"]),
+        shown(&["--output=label_kind", "deps(//:low)"]),
+        shown(&["--output=files", "//:high + //:low"]),
+        shown(&["--output=transitions", "deps(//:high)"]),
+        shown(&["--output=graph", "deps(//:low)"]),
+        shown(&["--output=build", "--relative_locations", "//:low"]),
+        shown(&["--output=starlark", "//:high"]),
+    ];
+    let expr = "--starlark:expr=target.label.name + ' ' + ' '.join([f.basename for f in target.files.to_list()]) + ' ' + \
+                providers(target)['//:rules.bzl%NameInfo'].name + ' ' + build_options(target)['//command_line_option:compilation_mode']";
+    texts.push(shown(&["--output=starlark", expr, "//:high + //:low"]));
+    ws.write("f.cquery", "def format(target):\n    if build_options(target) == None:\n        return \"file \" + target.label.name\n    return None\n");
+    texts.push(shown(&["--output=starlark", "--starlark:file=f.cquery", "deps(//:low)"]));
+    assert_snapshot!(texts.join("\n"));
+    let words = [
+        "cquery",
+        "--noimplicit_deps",
+        "--output=proto",
+        "--noproto:default_values",
+        "--relative_locations",
+        "//:low",
+    ];
+    let message = decoded(&ws, &words);
+    assert!(
+        message.contains("\"k8-fastbuild\"") && message.contains("\"//:slow.txt\""),
+        "{message}"
+    );
+    assert!(!message.contains("fast.txt"), "{message}");
+    let words = ["cquery", "--output=jsonproto", "//:low"];
+    ws.write("c.json", ws.rbz_args(words).run().stdout());
+    let script = "import json; d = json.load(open('c.json')); print(d['results'][0]['target']['rule']['name'], d['results'][0]['configurationId'] == d['configurations'][0]['id'])";
+    assert_eq!(system::output_of(ws.root(), "python3", &["-c", script]), "//:low True\n");
+}
+
+#[test]
+fn wrong_questions_about_configured_targets() {
+    let ws = configured();
+    let wrong = |code: i32, words: &[&str]| {
+        let outcome = ws.rbz_args(words).exit_code(code).run();
+        format!("$ rbz {}\n{}", words.join(" "), outcome.golden_errors())
+    };
+    let errors = [
+        wrong(2, &["cquery", "siblings(//:low)"]),
+        wrong(7, &["cquery", "config(//:low, k8-fats)"]),
+        wrong(7, &["cquery", "deps(//:lwo)"]),
+        wrong(7, &["cquery", "--output=starlark", "--starlark:expr=target.nme", "//:low"]),
+        wrong(7, &["cquery", "--output=starlark", "--starlark:expr=target.(", "//:low"]),
+        wrong(7, &["aquery", "deps(mnemonic(Name, //:low))"]),
+        wrong(2, &["query", "mnemonic(Name, //:low)"]),
+    ];
+    assert_snapshot!(errors.join("\n"));
+    ws.append("BUILD", "named(name = \"bad\", srcs = [\":none\"])\n");
+    ws.rbz("cquery //:all").exit_code(7).run().stderr_has("`//:bad` names it in its `srcs`");
+    let kept = ws.rbz("cquery -k //:all").exit_code(3).run();
+    kept.stdout_has("//:low (k8-fastbuild)\n").stderr_has("`//:bad` names it in its `srcs`");
+}
+
+#[test]
+fn aquery_shows_actions() {
+    let ws = configured();
+    let of = |words: &[&str]| {
+        let words = [&["aquery"], words].concat();
+        ws.rbz_args(&words).run().stdout().to_owned()
+    };
+    let lines_of = |text: &str, start: &str| {
+        text.lines()
+            .filter(|line| line.trim_start().starts_with(start))
+            .map(|l| l.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let all = of(&["deps(//:high)"]);
+    // In each of two configurations of `low`, and for `high`; others are of the shell's targets.
+    assert_eq!(lines_of(&all, "Mnemonic: Name").len(), 3, "{all}");
+    let low = of(&["--include_file_write_contents", "//:low"]);
+    for expected in [
+        "  Mnemonic: Name\n  Target: //:low\n  Configuration: k8-fastbuild\n",
+        "slow.txt",
+        "  Outputs: [rbz-out/k8-fastbuild/bin/low.txt]\n",
+        "    'cat $@ > rbz-out/k8-fastbuild/bin/low.txt'",
+        "  FileWriteContents:\n    a note\n",
+    ] {
+        assert!(low.contains(expected), "{expected:?} in {low}");
+    }
+    assert!(!low.contains("fast.txt"), "{low}");
+    let bare = of(&["--noinclude_artifacts", "--noinclude_commandline", "//:low"]);
+    assert!(!bare.contains("slow.txt"), "{bare}");
+    let targets = |query: &str| lines_of(&of(&[query]), "Outputs: ");
+    let name = "rbz-out/k8-fastbuild/bin";
+    assert_eq!(targets("mnemonic(Name, //:low)"), [format!("Outputs: [{name}/low.txt]")]);
+    assert_eq!(targets("outputs('.*[.]note', //:low)"), [format!("Outputs: [{name}/low.note]")]);
+    assert_eq!(
+        targets("inputs('slow.txt', deps(//:high))"),
+        [format!("Outputs: [{name}/low.txt]")]
+    );
+    assert_eq!(targets("inputs('slow', //:low)"), [""; 0]);
+    assert_eq!(
+        targets("mnemonic(Name, inputs('.*low.txt', //:high))"),
+        [format!("Outputs: [{name}/high.txt]")]
+    );
+    let commands = of(&["--output=commands", "//:low"]);
+    assert!(commands.lines().count() == 1 && commands.contains("cat $@ > "), "{commands}");
+    ws.write("a.json", &of(&["--output=jsonproto", "mnemonic(Name, //:low)"]));
+    // The path of the output, put together from the parts that the messages have.
+    let script = "import json
+d = json.load(open('a.json'))
+parts = {p['id']: p for p in d['pathFragments']}
+def path(i): return (path(parts[i]['parentId']) + '/' if 'parentId' in parts[i] else '') + parts[i]['label']
+files = {a['id']: path(a['pathFragmentId']) for a in d['artifacts']}
+sets = {s['id']: s for s in d['depSetOfFiles']}
+def inputs(i): return [files[f] for f in sets[i].get('directArtifactIds', [])] + sum([inputs(j) for j in sets[i].get('transitiveDepSetIds', [])], [])
+[a] = d['actions']
+print(files[a['primaryOutputId']], 'slow.txt' in sum([inputs(i) for i in a['inputDepSetIds']], []), d['ruleClasses'][0]['name'])";
+    let printed = system::output_of(ws.root(), "python3", &["-c", script]);
+    assert_eq!(printed, "rbz-out/k8-fastbuild/bin/low.txt True named\n");
+    let raw = decoded(&ws, &["aquery", "--output=proto", "//:low"]);
+    assert!(raw.contains("4: \"Name\""), "{raw}");
+    let lisp = tower().build();
+    let compiled = lisp.rbz_args(["aquery", "mnemonic(LispCompile, deps(//app))"]).run();
+    assert_eq!(lines_of(compiled.stdout(), "Mnemonic: LispCompile").len(), 4, "{compiled}");
 }

@@ -216,7 +216,8 @@ impl<'o> Messages<'o> {
     }
 }
 
-fn attribute_type(kind: &AttrKind) -> AttributeType {
+/// The type of an attribute, as messages have it.
+pub fn attribute_type(kind: &AttrKind) -> AttributeType {
     match kind {
         AttrKind::Bool => AttributeType::Boolean,
         AttrKind::Int { .. } => AttributeType::Integer,
