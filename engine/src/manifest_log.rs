@@ -64,6 +64,8 @@ struct Opened {
     runs: HashMap<Fingerprint, Runs>,
     /// Nodes that were asked for: who explains many actions comes by them often.
     nodes: HashMap<Fingerprint, Arc<InputNode>>,
+    /// The build that is on record and goes on.
+    build: Option<u64>,
     /// When records were written last.
     flushed: Instant,
     /// How many runs there were in the log when it was opened.
@@ -111,15 +113,14 @@ impl ManifestLog {
     /// others was added before.
     pub fn add_run(&self, primary: &str, run: &Run, build: &BuildNote) {
         let name = Fingerprint::of(primary);
-        let note = build_name(build.begun);
-        let (Some(run), Some(build)) =
-            (encode(Kind::Run, &name, run), encode(Kind::Build, &note, build))
-        else {
-            return;
-        };
+        let Some(run) = encode(Kind::Run, &name, run) else { return };
         self.with(|log| {
-            if !log.shared.contains_key(&note) {
-                log.shared.insert(note, log.log.append_later(&build)?);
+            if log.build != Some(build.begun) {
+                let note = build_name(build.begun);
+                if let Some(record) = encode(Kind::Build, &note, build) {
+                    log.shared.insert(note, log.log.append_later(&record)?);
+                }
+                log.build = Some(build.begun);
             }
             let slot = log.log.append_later(&run)?;
             note_run(&mut log.runs, name, slot);
@@ -244,7 +245,7 @@ impl Opened {
             }
         })?;
         let (nodes, flushed) = (HashMap::new(), Instant::now());
-        Ok(Opened { log, shared, runs, nodes, flushed, total })
+        Ok(Opened { log, shared, runs, nodes, build: None, flushed, total })
     }
 
     /// Itself, or `None` if another log was put in its place: one without the runs that nobody
