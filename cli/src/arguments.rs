@@ -220,6 +220,13 @@ pub struct BuildOptions {
     /// How many actions run at a time; `auto`: as many as there are processors
     #[arg(long, short, default_value = "auto", value_name = "N")]
     pub jobs: String,
+    /// How many processors actions may use, whatever `--jobs` says; or a part of them, such as HOST_CPUS*.5
+    #[arg(long, default_value = "HOST_CPUS", value_name = "N")]
+    pub local_cpu_resources: String,
+    /// How much memory actions and what is kept for them may take, in megabytes; or a part of what
+    /// the machine has
+    #[arg(long, default_value = "HOST_RAM*.67", value_name = "MB")]
+    pub local_ram_resources: String,
     /// Goes on after an error, as far as possible
     #[arg(long, short)]
     pub keep_going: bool,

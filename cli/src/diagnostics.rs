@@ -102,6 +102,12 @@ fn reason(cause: &FailureCause) -> String {
         FailureCause::Timeout(limit) => {
             format!("it took longer than {} seconds", limit.as_secs())
         }
+        FailureCause::Memory(limit) => {
+            format!(
+                "it took more than {} MB of memory, the limit of --local_ram_resources",
+                limit >> 20
+            )
+        }
         FailureCause::OutputsMissing(paths) => {
             format!("it did not write `{}`", paths.join("`, `"))
         }

@@ -23,6 +23,7 @@ mod explain_file;
 mod external_systems;
 mod invocation;
 mod lisp_reader;
+mod machine_memory;
 mod name_filter;
 mod option_reader;
 mod option_values;

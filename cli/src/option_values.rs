@@ -24,27 +24,60 @@ pub fn positive(text: &str) -> Result<u32, String> {
 
 /// `4`, `auto`, `HOST_CPUS`, `HOST_CPUS*.5`, `HOST_CPUS-1`.
 pub fn jobs(text: &str) -> Result<usize, CommandError> {
+    processors("jobs", text, "it must be `auto` or a number above 0")
+}
+
+/// What `--local_cpu_resources` may be, which is the same.
+pub fn local_processors(text: &str) -> Result<usize, CommandError> {
+    let expected =
+        "it must be a number above 0, `HOST_CPUS` or a part of it, such as `HOST_CPUS*.5`";
+    processors("local_cpu_resources", text, expected)
+}
+
+fn processors(option: &str, text: &str, expected: &str) -> Result<usize, CommandError> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let error = || wrong("jobs", text, "it must be `auto` or a number above 0");
     if text == "auto" {
         return Ok(processors);
     }
-    if let Some(rest) = text.strip_prefix("HOST_CPUS") {
-        let number = match (rest.strip_prefix('*'), rest.strip_prefix('-')) {
-            // Processor counts and their parts are small: the cast loses only the fraction.
-            (Some(factor), _) => {
-                (processors as f64 * factor.parse::<f64>().map_err(|_| error())?.clamp(0.0, 1000.0))
-                    as usize
-            }
-            (_, Some(minus)) => processors.saturating_sub(minus.parse().map_err(|_| error())?),
-            _ if rest.is_empty() => processors,
-            _ => return Err(error()),
-        };
-        return Ok(number.max(1));
+    // There are not so many processors that a number of them would not fit.
+    let number = match part_of("HOST_CPUS", processors as u64, text) {
+        Some(part) => Some(part.max(1)),
+        None => text.parse().ok(),
+    };
+    match number.and_then(|number| usize::try_from(number).ok()) {
+        Some(number) if (1..=10_000).contains(&number) => Ok(number),
+        _ => Err(wrong(option, text, expected)),
     }
-    match text.parse() {
-        Ok(number) if (1..=10_000).contains(&number) => Ok(number),
-        _ => Err(error()),
+}
+
+/// What `--local_ram_resources` comes to in bytes, on a machine with so many: `4096` (megabytes),
+/// `HOST_RAM`, `HOST_RAM*.5`, `HOST_RAM-2048`.
+pub fn memory(text: &str, of_machine: u64) -> Result<u64, CommandError> {
+    let megabytes = match part_of("HOST_RAM", of_machine >> 20, text) {
+        Some(part) => Some(part),
+        None => text.parse::<u64>().ok(),
+    };
+    match megabytes.and_then(|number| number.checked_mul(1 << 20)) {
+        Some(bytes) if bytes > 0 => Ok(bytes),
+        _ => {
+            let expected = "it must be a number of megabytes, `HOST_RAM` or a part of it, such as `HOST_RAM*.5`";
+            Err(wrong("local_ram_resources", text, expected))
+        }
+    }
+}
+
+/// The part of what a machine has so much of that `NAME`, `NAME*FACTOR` or `NAME-LESS` is; `None`
+/// for anything else.
+fn part_of(name: &str, all: u64, text: &str) -> Option<u64> {
+    let rest = text.strip_prefix(name)?;
+    match (rest.strip_prefix('*'), rest.strip_prefix('-')) {
+        (Some(factor), _) => {
+            let factor = factor.parse::<f64>().ok()?.clamp(0.0, 1000.0);
+            // Processors and megabytes are few enough for the cast to lose only the fraction.
+            Some((all as f64 * factor) as u64)
+        }
+        (_, Some(less)) => Some(all.saturating_sub(less.parse().ok()?)),
+        _ => rest.is_empty().then_some(all),
     }
 }
 
@@ -158,6 +191,20 @@ mod tests {
         assert_eq!(size("0").expect("valid"), None);
         for text in ["", "G", "1x", "-1", "99999999999T"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_as_bazel_writes_it() {
+        let memory = |text| memory(text, 8 << 30);
+        assert_eq!(memory("512").expect("valid"), 512 << 20);
+        assert_eq!(memory("HOST_RAM").expect("valid"), 8 << 30);
+        assert_eq!(memory("HOST_RAM*.5").expect("valid"), 4 << 30);
+        assert_eq!(memory("HOST_RAM-1024").expect("valid"), 7 << 30);
+        for text in ["", "0", "-1", "HOST_RAM*0", "HOST_RAM-9000", "HOST_RAM*x", "HOST_RAMS", "4G"]
+        {
+            let error = memory(text).expect_err(text).to_string();
+            assert!(error.contains("HOST_RAM*.5"), "{error}");
         }
     }
 

@@ -11,9 +11,12 @@ use crate::command_error::CommandError;
 use crate::diagnostic_output::DiagnosticForm;
 use crate::directories::{Directories, expand_home};
 use crate::environment::Environment;
+use crate::machine_memory::machine_memory;
 use crate::name_filter::NameFilter;
 use crate::option_reader::OptionUse;
-use crate::option_values::{jobs, pairs, repositories, residency, size, variables};
+use crate::option_values::{
+    jobs, local_processors, memory, pairs, repositories, residency, size, variables,
+};
 use crate::test_request::TestRequest;
 
 /// What to build, run or test, and how.
@@ -25,6 +28,8 @@ pub struct BuildRequest {
     pub compilation_mode: String,
     /// How many actions run at a time.
     pub jobs: usize,
+    /// How much memory actions may take, in bytes.
+    pub memory: u64,
     /// Whether to go on after an error.
     pub keep_going: bool,
     /// `--define`.
@@ -126,6 +131,8 @@ impl BuildRequest {
         let BuildOptions {
             compilation_mode,
             jobs: wanted_jobs,
+            local_cpu_resources,
+            local_ram_resources,
             keep_going,
             define,
             action_env,
@@ -161,7 +168,8 @@ impl BuildRequest {
         Ok(BuildRequest {
             residue: arguments.residue.clone(),
             compilation_mode,
-            jobs: jobs(&wanted_jobs)?,
+            jobs: jobs(&wanted_jobs)?.min(local_processors(&local_cpu_resources)?),
+            memory: memory(&local_ram_resources, machine_memory())?,
             keep_going,
             action_environment: variables("action_env", &action_env, environment)?,
             overrides,

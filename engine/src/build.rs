@@ -18,6 +18,7 @@ use crate::garbage::{self, Collected};
 use crate::label::Label;
 use crate::manifest::BuildNote;
 use crate::manifest_log::ManifestLog;
+use crate::memory::Memory;
 use crate::output_tree::{self, OutputTree, Placed};
 use crate::plan::{ActionId, Plan, Program, RequestedTarget};
 use crate::saved_plan::SavedPlans;
@@ -58,6 +59,8 @@ pub struct EngineOptions {
     pub disk_cache: Option<PathBuf>,
     /// How many actions may run at a time, at least 1.
     pub jobs: usize,
+    /// How much memory actions may take.
+    pub memory: Memory,
     /// Whether to go on after a failure with what does not depend on it.
     pub keep_going: bool,
     /// Whether the directories of actions that fail are kept.

@@ -57,7 +57,7 @@ pub enum Event {
         action: ActionId,
         /// What to show.
         message: Arc<str>,
-        /// How it runs: `sandboxed`, `local`.
+        /// How it runs: `sandboxed`, `resident`, `local`.
         strategy: &'static str,
         /// Its environment and command line in a form that a shell takes (`env - A=b program …`);
         /// only if [`crate::build::EngineOptions::subcommands`] asks for it.

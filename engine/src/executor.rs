@@ -6,7 +6,7 @@
 //! waits for it: where they are the same as before, nothing further happens.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::build::{Counts, EngineOptions};
 use crate::depset::Depset;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Fingerprint;
+use crate::durations::Durations;
 use crate::event::{ActionOutput, Event, EventSink, How};
 use crate::explanation::Noted;
 use crate::failure::{ActionFailure, FailureCause};
@@ -29,6 +30,7 @@ use crate::output_tree::OutputTree;
 use crate::plan::{ActionId, Plan};
 use crate::scheduler::Scheduler;
 use crate::sources::{SourceState, find_sources};
+use crate::staging::Staged;
 use crate::state_log::{ActionState, StateLog, TestState};
 use crate::store::Store;
 use crate::strategy::{Cancel, Strategy};
@@ -86,6 +88,8 @@ pub(crate) struct Finished {
     pub values: Vec<ArtifactValue>,
     pub output: ActionOutput,
     pub duration: Duration,
+    /// The greatest size of its processes in bytes; 0: not known.
+    pub memory: u64,
     pub test: Option<TestState>,
 }
 
@@ -123,6 +127,7 @@ pub(crate) struct Tally {
 pub(crate) struct Executor<'a> {
     pub(crate) cx: Context<'a>,
     graph: Graph,
+    durations: Durations,
     remaining: Vec<u64>,
     scheduler: Scheduler,
     sources: HashMap<Artifact, SourceState>,
@@ -130,6 +135,9 @@ pub(crate) struct Executor<'a> {
     inputs: Vec<OnceLock<InputStatus>>,
     results: Vec<OnceLock<ActionStatus>>,
     tally: Mutex<Tally>,
+    pub(crate) staged: Staged,
+    /// How many actions that can be forked from stems are not settled.
+    residents: AtomicUsize,
     lost: AtomicBool,
     interrupted: AtomicBool,
     finished: &'a (dyn Fn(ActionId, &Executor<'_>) + Sync),
@@ -145,22 +153,31 @@ impl<'a> Executor<'a> {
     ) -> Result<Executor<'a>, Diagnostic> {
         let mut graph = Graph::new(cx.plan, goals, actions)?;
         let sources = find_sources(cx.plan, std::mem::take(&mut graph.sources), cx.files, cx.store);
-        let remaining = graph.remaining(|id| {
-            let output = cx.plan.action(id).outputs.first();
-            let state = output.and_then(|output| cx.states.get(output.exec_path()));
-            // Half a billion years of milliseconds fit.
-            state.map_or(1, |state| (state.duration.as_millis() as u64).max(1))
+        let all = graph.nodes.iter().filter_map(|node| match node {
+            Node::Action(id) => Some(*id),
+            Node::Inputs(_) => None,
         });
+        let durations = Durations::new(cx.plan, all, cx.states, &sources);
+        let remaining = graph.remaining(|id| durations.of(id).time);
+        let EngineOptions { jobs, memory, shuffle, .. } = cx.options;
+        let is_resident = |node: &&Node| match node {
+            Node::Action(id) => is_resident(cx.plan.action(*id), cx.options),
+            Node::Inputs(_) => false,
+        };
+        let residents = graph.nodes.iter().filter(is_resident).count();
         Ok(Executor {
-            scheduler: Scheduler::new(graph.actions(), cx.options.jobs, cx.options.shuffle),
+            scheduler: Scheduler::new(graph.actions(), *jobs, memory.clone(), *shuffle),
             pending: graph.pending.iter().map(|count| AtomicU32::new(*count)).collect(),
             inputs: graph.nodes.iter().map(|_| OnceLock::new()).collect(),
             results: cx.plan.ids().map(|_| OnceLock::new()).collect(),
             tally: Mutex::default(),
+            staged: Staged::default(),
+            residents: AtomicUsize::new(residents),
             lost: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             cx,
             graph,
+            durations,
             remaining,
             sources,
             finished,
@@ -269,7 +286,8 @@ impl<'a> Executor<'a> {
                     match self.status_of(&action.inputs) {
                         Some(InputStatus::Ready(_)) => {
                             let remaining = self.remaining[node.index()];
-                            self.scheduler.ready(node, remaining, self.places(action));
+                            let memory = self.durations.of(*id).memory;
+                            self.scheduler.ready(node, remaining, self.places(action), memory);
                             continue;
                         }
                         Some(InputStatus::NoSource(artifact)) => {
@@ -294,6 +312,11 @@ impl<'a> Executor<'a> {
     fn settle(&self, id: ActionId, status: ActionStatus) {
         // Each action has one turn.
         let _ = self.results[id.0 as usize].set(status);
+        if is_resident(self.cx.plan.action(id), self.cx.options)
+            && self.residents.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            self.cx.sandboxed.release_stems();
+        }
         (self.finished)(id, self);
     }
 
@@ -521,6 +544,12 @@ impl<'a> Executor<'a> {
             let _ = self.cx.tree.remove(output.exec_path());
         }
     }
+}
+
+/// Whether an action is to be forked from a stem where that can be done.
+pub(crate) fn is_resident(action: &Action, options: &EngineOptions) -> bool {
+    matches!(&action.kind, ActionKind::Spawn(spawn) if spawn.resident.is_some())
+        && options.residency.of(&action.mnemonic)
 }
 
 /// A value as an output of this kind has it.

@@ -57,6 +57,8 @@ pub enum FailureCause {
     Signal(i32),
     /// It took longer than it may.
     Timeout(Duration),
+    /// It took more memory than it may: so many bytes.
+    Memory(u64),
     /// Its process succeeded, but these outputs (exec paths) were not there.
     OutputsMissing(Vec<String>),
     /// A source that it needs does not exist.

@@ -189,7 +189,7 @@ impl FileState {
         Ok(kept
             .rows
             .get(path)
-            .filter(|row| row.stamp == stamp && row.stamp.ctime < row.since)
+            .filter(|row| row.stamp == stamp && row.stamp.is_before(row.since))
             .map(|row| row.digest))
     }
 
@@ -209,7 +209,7 @@ impl FileState {
             let digest = Digest::of(&bytes);
             write_lock(&self.digests).insert(path.to_owned(), Ok(digest));
             if !lock(&self.kept).rows.get(path).is_some_and(|row| {
-                row.stamp == stamp && row.digest == digest && row.stamp.ctime < row.since
+                row.stamp == stamp && row.digest == digest && row.stamp.is_before(row.since)
             }) {
                 self.keep(path, stamp, digest);
             }
@@ -245,7 +245,7 @@ impl FileState {
     /// What this session looked at, and how it was; `None` if something of it may have changed
     /// since, or could not be looked at.
     pub(crate) fn looked_at(&self) -> Option<Vec<(PathBuf, Expected)>> {
-        let is_settled = |stamp: &Stamp| stamp.ctime < self.began;
+        let is_settled = |stamp: &Stamp| stamp.is_before(self.began);
         let mut expected = Vec::new();
         for (path, stat) in read_lock(&self.stats).iter() {
             let stat = *stat.as_ref().ok()?;

@@ -74,7 +74,19 @@ pub struct Stamp {
     pub inode: u64,
 }
 
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
 impl Stamp {
+    /// Whether the file was changed last before `time`, in nanoseconds, in a tick of its file
+    /// system's clock that was over then.
+    pub fn is_before(&self, time: i64) -> bool {
+        // Times that are whole seconds are most likely of a file system that counts no others;
+        // some count every other second.
+        let tick = if self.ctime % SECOND == 0 { 2 * SECOND } else { 0 };
+        self.ctime.saturating_add(tick) < time
+    }
+
     fn of_stat(stat: &FileStat) -> Stamp {
         Stamp {
             // Sizes are not negative.

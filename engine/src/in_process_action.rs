@@ -49,6 +49,7 @@ impl Executor<'_> {
             values: action.outputs.iter().map(|output| of_kind(output, value.clone())).collect(),
             output: ActionOutput::default(),
             duration: Duration::ZERO,
+            memory: 0,
             test: None,
         })
     }

@@ -91,7 +91,7 @@ impl Executor<'_> {
         }
         let test_outcome =
             test.map(|state| TestOutcome { state, cached: true, duration: found.duration });
-        let placed = self.place(action, *key, &values, found.duration, test);
+        let placed = self.place(action, *key, &values, (found.duration, 0), test);
         match placed {
             Ok(()) => {}
             Err(PlaceError::Lost(_)) => return Ok(None),
@@ -123,7 +123,8 @@ impl Executor<'_> {
             };
             ActionCache::new(self.cx.store).put(&key, &result).map_err(|e| machine(&e))?;
         }
-        match self.place(action, key, &finished.values, finished.duration, finished.test) {
+        let took = (finished.duration, finished.memory);
+        match self.place(action, key, &finished.values, took, finished.test) {
             Ok(()) => {}
             Err(PlaceError::File(error)) => return Err(machine(&error)),
             // It was put there a moment ago.
@@ -142,13 +143,14 @@ impl Executor<'_> {
         Ok(Done { values: finished.values, test })
     }
 
-    /// Puts outputs in their places and commits them.
+    /// Puts outputs in their places and commits them, with the time and the memory that it took to
+    /// make them.
     fn place(
         &self,
         action: &Action,
         key: Fingerprint,
         values: &[ArtifactValue],
-        duration: Duration,
+        (duration, memory): (Duration, u64),
         test: Option<TestState>,
     ) -> Result<(), PlaceError> {
         let mut outputs = Vec::new();
@@ -169,7 +171,7 @@ impl Executor<'_> {
             }
         }
         let boot = self.cx.boot.clone();
-        let state = ActionState { key, outputs, boot, duration, test };
+        let state = ActionState { key, outputs, boot, duration, memory, test };
         Ok(self.cx.states.commit(action.primary(), state)?)
     }
 

@@ -1,7 +1,7 @@
 //! Actions that are processes: what they see, and what they leave.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::action::{Action, ActionKind, Resident, Spawn};
@@ -9,15 +9,15 @@ use crate::action_key::environment;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
 use crate::command_line::{expand, lines};
-use crate::depset::Depset;
 use crate::event::{ActionOutput, Event};
-use crate::executor::{ActionError, Executor, Finished, of_kind};
+use crate::executor::{ActionError, Executor, Finished, is_resident, of_kind};
 use crate::failure::{ActionFailure, FailureCause, UndeclaredInput};
 use crate::files::{self, FileResult, Kind};
 use crate::label::join;
 use crate::paths::{normal, parent};
 use crate::plan::ActionId;
-use crate::sources::{source_path, stays_inside};
+use crate::sources::stays_inside;
+use crate::staging::in_order;
 use crate::strategy::{
     Completed, DeclaredOutput, EXEC_ROOT, Exit, Isolation, PreparedResident, PreparedSpawn,
     StagedContent, StagedInput, Streams,
@@ -31,6 +31,9 @@ const REFUSED: [&str; 2] = ["Permission denied", "EACCES"];
 const WHAT_IS_REFUSED: &str = "in the sandbox of this machine `Permission denied` is the answer to the \
                                network, to files that are not declared, and to writing anywhere but \
                                into the directories of outputs, `$TMPDIR` and `$HOME`";
+
+/// How progress and profile call actions that are forked from stems, as the command line does.
+const RESIDENT: &str = "resident";
 
 /// As many links in a row are followed.
 const MAX_LINKS: usize = 16;
@@ -51,6 +54,7 @@ impl Executor<'_> {
             Exit::Status(status) => Some(FailureCause::Exit(status)),
             Exit::Signal(signal) => Some(FailureCause::Signal(signal)),
             Exit::TimedOut => Some(FailureCause::Timeout(spawn.timeout.unwrap_or_default())),
+            Exit::OverMemory => Some(FailureCause::Memory(prepared.memory)),
             Exit::Cancelled => return Err(ActionError::Interrupted),
         };
         if let Some(cause) = cause {
@@ -86,16 +90,21 @@ impl Executor<'_> {
         }
         let values = values.into_iter().flatten().collect();
         let output = output_of(&completed);
-        Ok(Finished { values, output, duration: completed.wall, test: None })
+        let (duration, memory) = (completed.wall, completed.max_rss);
+        Ok(Finished { values, output, duration, memory, test: None })
     }
 
     /// Tells that the process of an action starts now.
     pub(crate) fn announce_start(&self, id: ActionId, action: &Action, prepared: &PreparedSpawn) {
         let show = self.cx.options.subcommands;
+        let strategy = match prepared.resident {
+            Some(_) => RESIDENT,
+            None => self.strategy(action).isolation().name(),
+        };
         self.cx.events.event(Event::ActionStarted {
             action: id,
             message: action.description(),
-            strategy: self.strategy(action).isolation().name(),
+            strategy,
             command: show.then(|| prepared.shown().into()),
         });
     }
@@ -106,10 +115,7 @@ impl Executor<'_> {
         action: &Action,
         spawn: &Spawn,
     ) -> Result<PreparedSpawn, ActionError> {
-        let mut inputs = Vec::new();
-        for artifact in action.inputs.to_files() {
-            self.stage(action, &artifact, &mut inputs)?;
-        }
+        let mut inputs = self.stage_all(action, &action.inputs)?;
         let command = expand(&spawn.argv, action.primary(), &|tree| self.tree_files(action, tree));
         let mut parameter_files = BTreeSet::new();
         for (path, content) in command.param_files {
@@ -119,19 +125,17 @@ impl Executor<'_> {
             inputs.push(StagedInput {
                 path: path.into(),
                 content: StagedContent::Blob {
-                    store_path: self.cx.store.path(&blob),
+                    store_path: self.cx.store.path(&blob).into(),
                     executable: false,
                 },
             });
         }
-        inputs.sort_by(|a, b| a.path.cmp(&b.path));
-        inputs.dedup_by(|a, b| a.path == b.path);
+        in_order(&mut inputs);
         let resident = match &spawn.resident {
             Some(resident)
-                if self.cx.options.residency.of(&action.mnemonic)
-                    && self.strategy(action).isolation().has_stems() =>
+                if is_resident(action, self.cx.options) && self.strategy(action).has_stems() =>
             {
-                Some(self.prepare_resident(action, resident, &parameter_files, &inputs)?)
+                Some(self.prepare_resident(action, resident, parameter_files)?)
             }
             _ => None,
         };
@@ -144,6 +148,7 @@ impl Executor<'_> {
             network: spawn.requires("requires-network") && !spawn.requires("block-network"),
             unconfined: action.is_unconfined(),
             timeout: spawn.timeout,
+            memory: self.cx.options.memory.limit(),
             keep: self.cx.options.sandbox_debug,
             live: None,
             streams: Streams::Apart,
@@ -156,30 +161,20 @@ impl Executor<'_> {
         &self,
         action: &Action,
         resident: &Resident,
-        parameter_files: &BTreeSet<String>,
-        inputs: &[StagedInput],
+        parameter_files: BTreeSet<String>,
     ) -> Result<Arc<PreparedResident>, ActionError> {
-        let staged = |depset: &Depset| {
-            let mut staged = Vec::new();
-            for artifact in depset.to_files() {
-                self.stage(action, &artifact, &mut staged)?;
-            }
-            staged.sort_by(|a, b| a.path.cmp(&b.path));
-            staged.dedup_by(|a, b| a.path == b.path);
-            Ok::<_, ActionError>(staged)
-        };
         let trees = |tree: &Artifact| self.tree_files(action, tree);
         let stem = expand(&resident.argv, action.primary(), &trees);
-        let own = staged(&resident.own)?;
-        let is_own = |input: &StagedInput| {
-            parameter_files.contains(&*input.path)
-                || own.binary_search_by(|own| own.path.cmp(&input.path)).is_ok()
-        };
+        let mut own: Vec<Arc<str>> = parameter_files.into_iter().map(Arc::from).collect();
+        own.extend(self.stage_all(action, &resident.own)?.into_iter().map(|input| input.path));
+        own.sort();
+        let mut tools = self.stage_all(action, &resident.tools)?;
+        in_order(&mut tools);
         Ok(Arc::new(PreparedResident {
             argv: stem.argv,
             steps: lines(&resident.steps, &trees),
-            tools: staged(&resident.tools)?,
-            visible: inputs.iter().filter(|input| !is_own(input)).cloned().collect(),
+            tools: tools.into(),
+            own,
         }))
     }
 
@@ -259,125 +254,6 @@ impl Executor<'_> {
             ArtifactValue::Tree(tree) => Some(tree.files().cloned().collect()),
             _ => None,
         }
-    }
-
-    /// Adds what is to be seen of an input.
-    fn stage(
-        &self,
-        action: &Action,
-        artifact: &Artifact,
-        to: &mut Vec<StagedInput>,
-    ) -> Result<(), ActionError> {
-        let Some(value) = self.value(artifact) else {
-            return Err(self.no_input(action, artifact));
-        };
-        if let ArtifactValue::RunfilesTree(_) = value {
-            return self.stage_runfiles(action, artifact, to);
-        }
-        self.stage_at(action, artifact, artifact.exec_path(), &value, to)
-    }
-
-    fn stage_at(
-        &self,
-        action: &Action,
-        artifact: &Artifact,
-        path: &str,
-        value: &ArtifactValue,
-        to: &mut Vec<StagedInput>,
-    ) -> Result<(), ActionError> {
-        let staged =
-            |relative: &str, content| StagedInput { path: join(path, relative).into(), content };
-        let blob_content = |relative: &str, blob: &Blob| {
-            let store_path = self.blob_path(action, artifact, relative, blob)?;
-            Ok(StagedContent::Blob { store_path, executable: blob.executable })
-        };
-        match value {
-            ArtifactValue::File(blob) | ArtifactValue::Volatile(blob) => {
-                to.push(staged("", blob_content("", blob)?));
-            }
-            ArtifactValue::Symlink(text) => {
-                to.push(staged("", StagedContent::Symlink(text.clone())));
-            }
-            ArtifactValue::Tree(tree) => {
-                to.push(staged("", StagedContent::Directory));
-                for (relative, entry) in &tree.entries {
-                    let content = match entry {
-                        TreeEntry::File(blob) => blob_content(relative, blob)?,
-                        TreeEntry::Symlink(text) => StagedContent::Symlink(text.clone()),
-                        TreeEntry::Directory => StagedContent::Directory,
-                    };
-                    to.push(staged(relative, content));
-                }
-            }
-            // Runfiles inside runfiles are merged into them when they are made.
-            ArtifactValue::RunfilesTree(_) => {}
-        }
-        Ok(())
-    }
-
-    /// A runfiles tree is seen as a directory of the files themselves. They are at their own exec
-    /// paths as well: many a program looks for its data beside its source. What it has of the
-    /// machine is seen where it is.
-    fn stage_runfiles(
-        &self,
-        action: &Action,
-        tree: &Artifact,
-        to: &mut Vec<StagedInput>,
-    ) -> Result<(), ActionError> {
-        let generating = self.cx.plan.generating(tree).map(|id| &self.cx.plan.action(id).kind);
-        let Some(ActionKind::RunfilesTree(runfiles)) = generating else {
-            return Err(self.no_input(action, tree));
-        };
-        let workspace = &self.cx.plan.workspace;
-        for directory in [tree.exec_path().to_owned(), join(tree.exec_path(), workspace)] {
-            to.push(StagedInput { path: directory.into(), content: StagedContent::Directory });
-        }
-        for artifact in runfiles.system_parts() {
-            self.stage(action, &artifact, to)?;
-        }
-        for (path, artifact) in runfiles.entries(workspace) {
-            let Some(value) = self.value(&artifact) else {
-                return Err(self.no_input(action, &artifact));
-            };
-            self.stage_at(action, &artifact, &join(tree.exec_path(), &path), &value, to)?;
-            self.stage_at(action, &artifact, artifact.exec_path(), &value, to)?;
-        }
-        Ok(())
-    }
-
-    /// The path of a blob in the store. If the store has lost it, it is taken from where the
-    /// artifact (or its child `relative`) lies.
-    pub(crate) fn blob_path(
-        &self,
-        action: &Action,
-        artifact: &Artifact,
-        relative: &str,
-        blob: &Blob,
-    ) -> Result<PathBuf, ActionError> {
-        let machine = |error: &files::FileError| self.machine(action, error);
-        if let Some(path) = self.cx.store.take(blob).map_err(|error| machine(&error))? {
-            return Ok(path);
-        }
-        let is_derived = self.cx.plan.generating(artifact).is_some();
-        let lies_at = if is_derived {
-            Some(self.cx.tree.path(artifact.exec_path()))
-        } else {
-            source_path(self.cx.plan, artifact)
-        };
-        if let Some(path) = lies_at {
-            let path = if relative.is_empty() { path } else { path.join(relative) };
-            match self.cx.store.copy_in(&path, blob.executable) {
-                Ok(copied) if copied == *blob => return Ok(self.cx.store.path(blob)),
-                Ok(_) => {}
-                Err(error) if error.is_absent() => {}
-                Err(error) => return Err(machine(&error)),
-            }
-        }
-        if is_derived {
-            return Err(self.lose(artifact, blob));
-        }
-        let path = join(artifact.exec_path(), relative);
-        Err(self.failed(action, FailureCause::ChangedDuringBuild { path }))
     }
 
     /// Moves one output into the store; `None` if the process did not make it.

@@ -18,7 +18,7 @@ use crate::output_tree::Placed;
 use crate::record_log::{self, RecordLog};
 
 /// The form of the records; to be changed when [`Record`] is.
-const FORMAT: &str = "rbz state 1";
+const FORMAT: &str = "rbz state 2";
 
 /// What is known of an action that was done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct ActionState {
     pub boot: Arc<str>,
     /// How long its process ran.
     pub duration: Duration,
+    /// The greatest size of its processes in bytes; 0: not known.
+    pub memory: u64,
     /// How the test ended, if it is the run of a test.
     pub test: Option<TestState>,
 }
@@ -153,6 +155,7 @@ mod tests {
             }],
             boot: "boot".into(),
             duration: Duration::from_secs(number),
+            memory: number << 20,
             test: Some(TestState::Passed),
         };
         let log = StateLog::open(&path).unwrap();

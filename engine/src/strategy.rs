@@ -1,7 +1,7 @@
 //! Strategies: the ways in which the process of an action is run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -31,6 +31,8 @@ pub struct PreparedSpawn {
     pub unconfined: bool,
     /// When it is killed; `None`: never.
     pub timeout: Option<Duration>,
+    /// It is killed when its processes have more bytes of memory than this.
+    pub memory: u64,
     /// Whether its directory is kept if it fails (`--sandbox_debug`).
     pub keep: bool,
     /// Where what it writes to stdout is sent while it runs, too; for tests whose output is shown live.
@@ -73,9 +75,9 @@ pub struct PreparedResident {
     /// The steps in their order.
     pub steps: Vec<String>,
     /// What a stem needs before its first step, sorted by path.
-    pub tools: Vec<StagedInput>,
-    /// What the steps may see, sorted by path; [`PreparedResident::tools`] among it.
-    pub visible: Arc<[StagedInput]>,
+    pub tools: Arc<[StagedInput]>,
+    /// The paths of the inputs that no step may see, sorted.
+    pub own: Vec<Arc<str>>,
 }
 
 /// The execution root as processes see it. A strategy that runs them elsewhere puts its own
@@ -97,7 +99,7 @@ pub enum StagedContent {
     /// A file with the bytes of this file of the store, which is never changed.
     Blob {
         /// Path of the file in the store.
-        store_path: PathBuf,
+        store_path: Arc<Path>,
         /// Whether it can be run.
         executable: bool,
     },
@@ -153,6 +155,8 @@ pub enum Exit {
     Signal(i32),
     /// Killed since it took too long.
     TimedOut,
+    /// Killed since it took more memory than [`PreparedSpawn::memory`].
+    OverMemory,
     /// Killed since the build was cancelled.
     Cancelled,
 }
@@ -174,6 +178,15 @@ pub trait Strategy: Send + Sync {
 
     /// How it keeps processes from what they do not declare. Always the same.
     fn isolation(&self) -> Isolation;
+
+    /// Whether it can fork processes from stems ([`PreparedSpawn::resident`]). Asked only when a
+    /// process is about to run.
+    fn has_stems(&self) -> bool {
+        false
+    }
+
+    /// Lets all stems go: no action of the build needs one any more.
+    fn release_stems(&self) {}
 
     /// What the user should know of it, told before the first process of a build runs.
     fn notice(&self) -> Option<String> {
@@ -200,12 +213,6 @@ impl Isolation {
             Isolation::Landlock => "landlock",
             Isolation::None => "local",
         }
-    }
-
-    /// Whether an action can be forked from a stem: its inputs must be at the paths where the stem
-    /// loaded others.
-    pub fn has_stems(self) -> bool {
-        self == Isolation::Namespaces
     }
 
     /// What of it may show in outputs, and so is part of every action key: empty where inputs are

@@ -83,7 +83,8 @@ impl Executor<'_> {
             values.push(value);
         }
         let output = ActionOutput::default();
-        Ok(Finished { values, output, duration: completed.wall, test: Some(state) })
+        let (duration, memory) = (completed.wall, completed.max_rss);
+        Ok(Finished { values, output, duration, memory, test: Some(state) })
     }
 
     /// Runs a process and tells what it writes while it does.
@@ -162,6 +163,10 @@ fn state_of(completed: &Completed, test: &TestRun, attempt: u32, log: &mut Vec<u
             note(format!("the test was killed by signal {signal}"));
             TestState::Failed
         }
+        Exit::OverMemory => {
+            note("the test was killed since it took too much memory".into());
+            TestState::Failed
+        }
         Exit::TimedOut | Exit::Cancelled => {
             note(format!("the test timed out after {} s", completed.wall.as_secs()));
             TestState::Timeout
@@ -185,6 +190,7 @@ fn report(name: &str, seconds: f64, exit: &Exit, state: TestState, log: &[u8]) -
         (TestState::Timeout, _) => Some("timed out".to_owned()),
         (_, Exit::Status(0)) => Some("no sharding support".to_owned()),
         (_, Exit::Status(status)) => Some(format!("exited with error code {status}")),
+        (_, Exit::OverMemory) => Some("took too much memory".to_owned()),
         (_, Exit::Signal(signal)) => Some(format!("killed by signal {signal}")),
         (_, _) => Some("failed".to_owned()),
     };

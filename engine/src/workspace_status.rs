@@ -92,6 +92,7 @@ impl Executor<'_> {
             ],
             output: ActionOutput::default(),
             duration: std::time::Duration::ZERO,
+            memory: 0,
             test: None,
         })
     }
@@ -114,6 +115,7 @@ impl Executor<'_> {
             timeout: None,
             keep: false,
             live: None,
+            memory: self.cx.options.memory.limit(),
             streams: Streams::Apart,
             resident: None,
         };
@@ -129,6 +131,7 @@ impl Executor<'_> {
             Exit::Signal(signal) => FailureCause::Signal(signal),
             // It has no limit.
             Exit::TimedOut => FailureCause::Timeout(completed.wall),
+            Exit::OverMemory => FailureCause::Memory(prepared.memory),
         };
         Err(self.process_failed(action, &prepared, &completed, cause))
     }

@@ -13,6 +13,7 @@ use rbz_engine::file_state::FileState;
 use rbz_engine::files::FileError;
 use rbz_engine::label::{Label, PackageId, RepoName};
 use rbz_engine::local::Local;
+use rbz_engine::memory::Memory;
 use rbz_engine::plan::Plan;
 use rbz_engine::sandbox::Sandboxed;
 use rbz_engine::seal::Seals;
@@ -180,9 +181,10 @@ impl Workspace<'_> {
 
     fn open_engine(&self, request: &BuildRequest) -> Result<Engine, CommandError> {
         let sandbox = self.directories.output_base.join("sandbox");
+        let memory = Memory::new(request.memory);
         let local: Arc<dyn Strategy> = Arc::new(Local::new(&sandbox));
         let sandboxed: Arc<dyn Strategy> = match request.sandbox {
-            Some(ways) => Arc::new(Sandboxed::new(&sandbox, ways)),
+            Some(ways) => Arc::new(Sandboxed::new(&sandbox, ways).within(memory.clone())),
             None => local.clone(),
         };
         let options = EngineOptions {
@@ -190,6 +192,7 @@ impl Workspace<'_> {
             output_base: self.directories.output_base.clone(),
             disk_cache: Some(request.disk_cache.clone()),
             jobs: request.jobs,
+            memory,
             keep_going: request.keep_going,
             sandbox_debug: request.sandbox_debug,
             residency: request.residency.clone(),

@@ -37,8 +37,8 @@ pub fn run(
             console.message(Severity::Error, &signal_name(signal));
             128 + signal
         }
-        // It has all the time of the world, and nobody calls it off.
-        Exit::TimedOut | Exit::Cancelled => 1,
+        // It has all the time and memory of the world, and nobody calls it off.
+        Exit::TimedOut | Exit::OverMemory | Exit::Cancelled => 1,
     };
     // Exit statuses and signals have one byte.
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))

@@ -150,6 +150,7 @@ fn a_strategy_that_cannot_is_the_machines_fault() {
         output_base: project.dir.path().join("base"),
         disk_cache: None,
         jobs: 1,
+        memory: Default::default(),
         keep_going: false,
         sandbox_debug: false,
         residency: Default::default(),

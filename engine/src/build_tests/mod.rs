@@ -2,6 +2,7 @@
 
 mod explanations;
 mod failures;
+mod order;
 mod outputs;
 mod project;
 mod reuse;

@@ -56,9 +56,13 @@ pub(super) type Function = Box<dyn Fn(&Process<'_>) -> (Exit, String, String) + 
 pub(super) struct Fake {
     pub(super) programs: Mutex<BTreeMap<String, Arc<Function>>>,
     pub(super) ran: Mutex<Vec<String>>,
+    /// How long programs say that they ran; 5 ms, if they say nothing.
+    pub(super) walls: Mutex<BTreeMap<String, Duration>>,
     pub(super) running: AtomicUsize,
     pub(super) most: AtomicUsize,
 }
+
+const DEFAULT_WALL: Duration = Duration::from_millis(5);
 
 pub(super) struct Shared(Arc<Fake>);
 
@@ -93,7 +97,7 @@ impl Strategy for Shared {
             exit,
             stdout: stdout.into(),
             stderr: stderr.into(),
-            wall: Duration::from_millis(5),
+            wall: fake.walls.lock().unwrap().get(&name).copied().unwrap_or(DEFAULT_WALL),
             cpu: Duration::ZERO,
             max_rss: 0,
             exec_root: crate::strategy::EXEC_ROOT.into(),
@@ -126,7 +130,10 @@ pub(super) struct Project {
 /// What a build did, for comparison.
 pub(super) struct Built {
     pub(super) outcome: BuildOutcome,
+    /// What ran, sorted.
     pub(super) ran: Vec<String>,
+    /// What ran, in the order in which it began.
+    pub(super) in_turn: Vec<String>,
     pub(super) events: Vec<Event>,
 }
 
@@ -311,6 +318,7 @@ impl Project {
             output_base: self.dir.path().join("base"),
             disk_cache: Some(self.dir.path().join("cache")),
             jobs: self.jobs,
+            memory: Default::default(),
             keep_going: self.keep_going,
             sandbox_debug: false,
             residency: Default::default(),
@@ -332,9 +340,10 @@ impl Project {
         let events = Mutex::new(Vec::new());
         let sink = |event: Event| events.lock().unwrap().push(event);
         let outcome = self.engine().build(&self.plan, goals, &sink, &self.cancel)?;
-        let mut ran = self.fake.ran.lock().unwrap().clone();
+        let in_turn = self.fake.ran.lock().unwrap().clone();
+        let mut ran = in_turn.clone();
         ran.sort();
-        Ok(Built { outcome, ran, events: events.into_inner().unwrap() })
+        Ok(Built { outcome, ran, in_turn, events: events.into_inner().unwrap() })
     }
 
     pub(super) fn build(&self) -> Built {

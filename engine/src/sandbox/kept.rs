@@ -112,7 +112,7 @@ impl KeptSandbox {
         for input in &mut record.inputs {
             let StagedContent::Blob { store_path, .. } = &mut input.content else { continue };
             if !input.path.starts_with('/') {
-                *store_path = directory.join(INPUTS).join(&*input.path);
+                *store_path = directory.join(INPUTS).join(&*input.path).into();
             } else if !store_path.exists() {
                 return Err(KeptError::Gone { path: input.path.to_string() });
             }
@@ -147,6 +147,7 @@ impl KeptSandbox {
             network: record.network,
             unconfined: record.isolation == Isolation::None,
             timeout: None,
+            memory: u64::MAX,
             keep: false,
             live: None,
             streams: Streams::Own,

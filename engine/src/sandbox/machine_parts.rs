@@ -80,7 +80,7 @@ mod tests {
     fn a_part_must_be_what_was_hashed_and_stay_so() {
         let directory = tempfile::tempdir().unwrap();
         let (there, copy) = (directory.path().join("there"), directory.path().join("copy"));
-        let content = StagedContent::Blob { store_path: copy.clone(), executable: false };
+        let content = StagedContent::Blob { store_path: copy.clone().into(), executable: false };
         let part = [StagedInput { path: there.to_str().unwrap().into(), content }];
         std::fs::write(&there, "one").unwrap();
         std::fs::write(&copy, "two").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_tree_stands_for_what_is_in_it() {
         let input = |path: &str, content| StagedInput { path: path.into(), content };
-        let file = || StagedContent::Blob { store_path: "/x".into(), executable: false };
+        let file = || StagedContent::Blob { store_path: Path::new("/x").into(), executable: false };
         let parts = [
             input("/a", StagedContent::Directory),
             input("/a-b", file()),

@@ -59,6 +59,8 @@ pub struct Request {
     pub env: Vec<String>,
     /// Absolute path of the working directory, as the program sees it.
     pub working_directory: String,
+    /// Its processes are killed when they have more bytes of memory than this.
+    pub memory: u64,
 }
 
 /// What keeps a process from the rest of the machine. It must suit the [`Mode`] of the init.
@@ -130,6 +132,8 @@ pub enum Report {
         /// The system's error number.
         errno: i32,
     },
+    /// It took too much memory, and is going to be killed.
+    OverMemory,
     /// The process and everything below it has ended.
     Ended {
         /// As `waitpid` gives it.
@@ -268,6 +272,7 @@ mod tests {
             argv: (0..20_000).map(|number| format!("argument {number}")).collect(),
             env: vec!["A=ä".into()],
             working_directory: "/".into(),
+            memory: u64::MAX,
         };
         let back = unpack(pack(&request).unwrap()).unwrap();
         assert_eq!(back.argv, request.argv);

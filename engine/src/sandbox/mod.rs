@@ -28,6 +28,7 @@ mod machine_parts;
 mod message;
 mod namespaced;
 mod outputs;
+mod process_size;
 mod program;
 mod real_paths;
 mod reaper;

@@ -36,18 +36,28 @@ pub struct Namespaced {
 
 impl Namespaced {
     /// Runs what it is asked to by way of `connection`; with overlays if it may and can.
-    pub fn new(connection: Connection, session: Arc<Session>, overlay: bool) -> Namespaced {
+    pub fn new(
+        connection: Connection,
+        session: Arc<Session>,
+        overlay: bool,
+        stems: Stems,
+    ) -> Namespaced {
         let overlay = overlay && connection.overlay();
         SystemTrees::remove_old(&session);
         let trees = TreePool::new(session.clone());
         Namespaced {
-            stems: Stems::default(),
+            stems,
             connection,
             overlay,
             trees,
             system_trees: SystemTrees::default(),
             session,
         }
+    }
+
+    /// The stems that there are.
+    pub fn stems(&self) -> &Stems {
+        &self.stems
     }
 
     /// The way to the init.
@@ -58,7 +68,6 @@ impl Namespaced {
     /// Runs a process to its end.
     pub fn run(&self, spawn: &PreparedSpawn, cancel: &Cancel) -> Result<Completed, StrategyError> {
         if let Some(resident) = &spawn.resident
-            && self.connection.mode() == Mode::UserNamespaces
             && let Some(completed) = self.run_forked(spawn, resident, cancel)?
         {
             return Ok(completed);
@@ -113,7 +122,7 @@ impl Namespaced {
         wanted: &Wanted,
         cancel: &Cancel,
     ) -> Option<Stem> {
-        let (system, inputs) = split(wanted.visible);
+        let (system, inputs) = split(&wanted.visible);
         let scratch = self.session.scratch().ok()?;
         // Once the steps are done nothing is read any more, and others may have the tree.
         let tree = self.trees.get(&inputs).ok()?;
@@ -220,7 +229,8 @@ fn request(spawn: &PreparedSpawn, argv: &[String], view: View) -> Request {
         env.push(format!("{MISSING_INPUTS_VARIABLE}=/tmp/{MISSING_INPUTS_FILE}"));
     }
     let working_directory = in_exec_root(&spawn.working_directory);
-    Request { confinement: Confinement::View(view), program, argv, env, working_directory }
+    let confinement = Confinement::View(view);
+    Request { confinement, program, argv, env, working_directory, memory: spawn.memory }
 }
 
 fn give(path: &Path, owner: u32) -> Result<(), StrategyError> {

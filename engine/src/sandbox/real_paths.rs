@@ -57,5 +57,5 @@ pub fn request(
         env.push(format!("{MISSING_INPUTS_VARIABLE}={file}"));
     }
     let working_directory = in_root(&spawn.working_directory);
-    Request { confinement, program, argv, env, working_directory }
+    Request { confinement, program, argv, env, working_directory, memory: spawn.memory }
 }

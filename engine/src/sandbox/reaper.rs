@@ -13,6 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{self, ForkResult, Pid};
 
 use super::message::{self, Confinement, Mode, Report, Role};
+use super::process_size::proportional_size;
 use super::program;
 use super::view::{self, Fault, fault};
 
@@ -60,7 +61,7 @@ fn run_role(
         Role::Process | Role::InTerminal => {
             let stdin = if role == Role::InTerminal { Some(next()?) } else { None };
             let streams = program::Streams { stdin, stdout: next()?, stderr: next()? };
-            supervise(mode, control, |control| {
+            supervise(mode, request.memory, control, |control| {
                 // SAFETY: this process has one thread, so that the child can do whatever the parent
                 // could.
                 match unsafe { unistd::fork() }.map_err(fault("fork"))? {
@@ -78,7 +79,7 @@ fn run_role(
             let (output, socket) = (next()?, next()?);
             program::execute_stem(&request, control, &output, &socket)
         }
-        Role::ForkedProcess => supervise(mode, control, |control| {
+        Role::ForkedProcess => supervise(mode, request.memory, control, |control| {
             hand_over(control, &["pid", "mnt", "ipc", "net"])?;
             Ok(ADOPTED)
         })
@@ -107,9 +108,10 @@ fn hand_over(control: &OwnedFd, namespaces: &[&str]) -> Result<(), Fault> {
 }
 
 /// Waits for the end of the process that `start` starts, kills what it left behind, and says how it
-/// ended.
+/// ended. It is killed if it takes more than `memory`.
 fn supervise(
     mode: Mode,
+    memory: u64,
     control: &OwnedFd,
     start: impl FnOnce(&OwnedFd) -> Result<Pid, Fault>,
 ) -> Result<Report, Fault> {
@@ -117,7 +119,7 @@ fn supervise(
     // Inside, nobody may look into this process: it has rights that the program lacks.
     let _ = nix::sys::prctl::set_dumpable(false);
     let child = start(control)?;
-    let status = wait_for(child, control, &signals)?;
+    let status = wait_for(child, memory, control, &signals)?;
     let status = kill_all(mode, child, status);
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(fault("ask for the CPU time"))?;
     let micros = |time: nix::sys::time::TimeVal| {
@@ -143,14 +145,31 @@ fn start_watching() -> Result<SignalFd, Fault> {
         .map_err(fault("watch for the end of processes"))
 }
 
-/// Waits for the end of `child`, whose status it returns, or of the lifeline.
-fn wait_for(child: Pid, control: &OwnedFd, signals: &SignalFd) -> Result<Option<i32>, Fault> {
+/// How often it is looked how much memory an action has, in milliseconds.
+const MEMORY_INTERVAL: u8 = 200;
+
+/// Waits for the end of `child`, whose status it returns, or of the lifeline, or until there is too
+/// much in `memory`.
+fn wait_for(
+    child: Pid,
+    memory: u64,
+    control: &OwnedFd,
+    signals: &SignalFd,
+) -> Result<Option<i32>, Fault> {
+    let interval = match memory {
+        u64::MAX => PollTimeout::NONE,
+        _ => PollTimeout::from(MEMORY_INTERVAL),
+    };
     loop {
         let mut polled = [
             PollFd::new(control.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut polled, PollTimeout::NONE) {
+        match poll(&mut polled, interval) {
+            Ok(0) if memory_of_descendants(memory) > memory => {
+                message::report(control, &Report::OverMemory);
+                return Ok(None);
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(fault("wait")(errno)),
         }
@@ -238,6 +257,25 @@ fn kill_all(mode: Mode, child: Pid, mut status: Option<i32>) -> Option<i32> {
         end_descendants(note);
     }
     status
+}
+
+/// How much memory the processes below this one have, in bytes: exactly if it is more than
+/// `enough`, since it takes the kernel some time to find out what they share.
+fn memory_of_descendants(enough: u64) -> u64 {
+    let processes = descendants(unistd::getpid());
+    let resident = |pid: &Pid| {
+        let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        let mut pages = text.split(' ').skip(1).map(|word| word.parse().unwrap_or(0));
+        // What they have of files can be read again.
+        let (all, of_files) = (pages.next().unwrap_or(0_u64), pages.next().unwrap_or(0));
+        all.saturating_sub(of_files).saturating_mul(4096)
+    };
+    let sum = processes.iter().map(resident).fold(0, u64::saturating_add);
+    if sum <= enough {
+        return sum;
+    }
+    let part = |pid: &Pid| proportional_size(pid.as_raw()).unwrap_or_else(|| resident(pid));
+    processes.iter().map(part).fold(0, u64::saturating_add)
 }
 
 /// The processes below `pid`, as far as they can be seen.

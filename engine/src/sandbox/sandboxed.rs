@@ -11,8 +11,10 @@ use super::message::Mode;
 use super::namespaced::Namespaced;
 use super::remembered_way::RememberedWay;
 use super::scratch::Session;
+use super::stems::Stems;
 use super::ways::Ways;
 use crate::local::Local;
+use crate::memory::Memory;
 use crate::strategy::{
     Cancel, Completed, Isolation, PreparedSpawn, StagedInput, Strategy, StrategyError,
 };
@@ -28,6 +30,8 @@ pub struct Sandboxed {
     ways: Ways,
     /// Whether processes may have the terminal of this one.
     terminal: bool,
+    /// What stems may take.
+    memory: Memory,
 }
 
 /// A running init with what belongs to it.
@@ -54,7 +58,13 @@ impl Sandboxed {
             local: Local::new(directory),
             ways,
             terminal: false,
+            memory: Memory::default(),
         }
+    }
+
+    /// The same with stems that take only what actions leave of `memory`.
+    pub fn within(self, memory: Memory) -> Sandboxed {
+        Sandboxed { memory, ..self }
     }
 
     /// The same for processes with [`crate::strategy::Streams::Own`].
@@ -108,7 +118,8 @@ impl Sandboxed {
             Isolation::Landlock => Confined::ByLandlock(Landlocked::new(connection, session)),
             _ => {
                 let overlay = self.ways.overlay;
-                Confined::ByNamespaces(Namespaced::new(connection, session, overlay))
+                let stems = Stems::new(self.memory.clone());
+                Confined::ByNamespaces(Namespaced::new(connection, session, overlay, stems))
             }
         };
         Ok(State { confined, notice })
@@ -139,6 +150,20 @@ impl Strategy for Sandboxed {
             // Where there is no way no process will run, and what did run before counts.
             mode.map_or(Isolation::Namespaces, isolation)
         })
+    }
+
+    fn has_stems(&self) -> bool {
+        // What root alone may enter leaves a forked process no way to give up root's rights.
+        self.state().is_ok_and(|state| state.connection().mode() == Mode::UserNamespaces)
+    }
+
+    fn release_stems(&self) {
+        let state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        if let Some(Ok(state)) = state
+            && let Confined::ByNamespaces(namespaced) = &state.confined
+        {
+            namespaced.stems().release();
+        }
     }
 
     fn notice(&self) -> Option<String> {

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 
 use super::connection::Connection;
 use super::message::{self, Request, Role};
+use super::process_size::proportional_size;
 use super::scratch::Scratch;
 use crate::strategy::Cancel;
 
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Stem {
     socket: OwnedFd,
     /// Its process, so that it can be killed in the middle of a step.
-    process: OwnedFd,
+    process: Process,
     /// Its `/tmp`; it may have files open there.
     _scratch: Scratch,
 }
@@ -100,6 +101,12 @@ impl Stem {
         sendmsg::<()>(self.socket.as_raw_fd(), &part, &rights, flags, None).ok()?;
         hear(&self.socket, "forked", cancel).map(drop)
     }
+
+    /// How much memory would be free if it went, in bytes, its part in what it shares included; 0
+    /// if that cannot be found out.
+    pub fn memory(&self) -> u64 {
+        proportional_size(self.process.id).unwrap_or(0)
+    }
 }
 
 impl Drop for Stem {
@@ -108,14 +115,22 @@ impl Drop for Stem {
         // already, nothing happens.
         unsafe {
             let none = std::ptr::null::<libc::siginfo_t>();
-            let fd = self.process.as_raw_fd();
+            let fd = self.process.handle.as_raw_fd();
             libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, none, 0);
         }
     }
 }
 
+/// A process somewhere below us.
+struct Process {
+    /// Its number, as we see it.
+    id: i32,
+    /// Stands for it, and for no other that has the number later.
+    handle: OwnedFd,
+}
+
 /// Waits for `word`; yields the process that said it.
-fn hear(socket: &OwnedFd, word: &str, cancel: &Cancel) -> Option<OwnedFd> {
+fn hear(socket: &OwnedFd, word: &str, cancel: &Cancel) -> Option<Process> {
     let limit = (word == "forked").then(|| std::time::Instant::now() + PATIENCE);
     loop {
         let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -141,11 +156,12 @@ fn hear(socket: &OwnedFd, word: &str, cancel: &Cancel) -> Option<OwnedFd> {
     if &bytes[..length] != word.as_bytes() {
         return None;
     }
+    let id = sender?;
     // SAFETY: a system call without memory; the sender lives, as it waits to be asked.
-    let process = unsafe { libc::syscall(libc::SYS_pidfd_open, sender?, 0) };
-    let process = i32::try_from(process).ok().filter(|fd| *fd >= 0)?;
+    let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
+    let handle = i32::try_from(handle).ok().filter(|fd| *fd >= 0)?;
     // SAFETY: the kernel has just made this descriptor for us alone.
-    Some(unsafe { OwnedFd::from_raw_fd(process) })
+    Some(Process { id, handle: unsafe { OwnedFd::from_raw_fd(handle) } })
 }
 
 /// A pair of sockets, of which the first tells who sent what it receives.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::stem::Stem;
 use super::tree::is_same_input;
 use crate::digest::{Fingerprint, FingerprintBuilder};
+use crate::memory::Memory;
 use crate::strategy::{PreparedResident, PreparedSpawn, StagedContent, StagedInput};
 
 /// As many stems are kept. One that nothing was forked from lately goes first.
@@ -17,10 +18,11 @@ const MAX_STEMS: usize = 32;
 const STRIDE: usize = 16;
 
 /// The stems of a build.
-#[derive(Default)]
 pub struct Stems {
     kept: Mutex<Vec<Arc<Kept>>>,
     clock: AtomicU64,
+    /// What actions leave of it is for stems.
+    memory: Memory,
 }
 
 /// A stem that is there, is being made, or failed.
@@ -29,10 +31,12 @@ pub struct Kept {
     steps: usize,
     /// Of its program and these steps.
     chain: Fingerprint,
-    /// What it saw meanwhile, sorted by path.
-    visible: Arc<[StagedInput]>,
+    /// What it saw meanwhile.
+    sight: Sight,
     /// When it was used last.
     used: AtomicU64,
+    /// Its size in bytes, once it is made.
+    size: AtomicU64,
     /// Locked while it is made and while it forks; `None` once it failed.
     stem: Mutex<Option<Stem>>,
 }
@@ -51,10 +55,48 @@ pub struct Wanted<'a> {
     /// The steps that it has to deal with.
     pub steps: &'a [String],
     /// What it may see, sorted by path.
-    pub visible: &'a [StagedInput],
+    pub visible: Vec<StagedInput>,
+}
+
+/// What a stem sees: the inputs of the action that it was made for, save for some.
+struct Sight {
+    /// Sorted by path.
+    inputs: Arc<[StagedInput]>,
+    /// Paths among them, sorted.
+    hidden: Vec<Arc<str>>,
+}
+
+impl Sight {
+    fn iter(&self) -> impl Iterator<Item = &StagedInput> {
+        seen(&self.inputs, &self.hidden)
+    }
+}
+
+/// Those of `inputs` that are not `hidden`; both are sorted by path.
+fn seen<'a>(
+    inputs: &'a [StagedInput],
+    hidden: &'a [Arc<str>],
+) -> impl Iterator<Item = &'a StagedInput> {
+    let mut hidden = hidden.iter().peekable();
+    inputs.iter().filter(move |input| {
+        while hidden.next_if(|path| ***path < *input.path).is_some() {}
+        hidden.next_if(|path| **path == input.path).is_none()
+    })
 }
 
 impl Stems {
+    /// None yet; their processes may take what actions leave of `memory`.
+    pub fn new(memory: Memory) -> Stems {
+        Stems { kept: Mutex::default(), clock: AtomicU64::new(0), memory }
+    }
+
+    /// Lets all of them go: nothing needs them any more.
+    pub fn release(&self) {
+        // Those that just fork go when they are done.
+        let kept = std::mem::take(&mut *self.lock());
+        drop(kept);
+    }
+
     /// The stem that has dealt with all steps of an action. `make` makes those that are missing.
     /// `None`: one of them failed.
     pub fn get(
@@ -65,20 +107,21 @@ impl Stems {
     ) -> Option<Arc<Kept>> {
         let chain = chain(spawn, resident);
         let all = resident.steps.len();
+        // The last one that was made here must not go before it was of use.
+        let mut made: Option<Arc<Kept>> = None;
         loop {
             let mut kept = self.lock();
-            let best = kept
-                .iter()
-                .filter(|stem| {
-                    chain.get(stem.steps) == Some(&stem.chain)
-                        && is_part(&stem.visible, &resident.visible)
-                })
-                .max_by_key(|stem| stem.steps)
-                .cloned();
+            let gone = self.make_room(&mut kept, 0);
+            let mut fit: Vec<&Arc<Kept>> =
+                kept.iter().filter(|stem| chain.get(stem.steps) == Some(&stem.chain)).collect();
+            fit.sort_by_key(|stem| std::cmp::Reverse(stem.steps));
+            let sees_enough =
+                |stem: &&&Arc<Kept>| is_part(stem.sight.iter(), seen(&spawn.inputs, &resident.own));
+            let best = fit.iter().find(sees_enough).map(|stem| (*stem).clone());
             let next = match &best {
                 Some(stem) if stem.steps == all => {
                     stem.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-                    drop(kept);
+                    drop((kept, gone));
                     return stem.stem().is_some().then(|| stem.clone());
                 }
                 // It failed: so would all that begin with it.
@@ -86,44 +129,60 @@ impl Stems {
                 Some(stem) => (stem.steps + STRIDE).min(all),
                 None => 0,
             };
-            let (from, visible) = match &best {
-                None => (0, resident.tools.clone().into()),
-                Some(stem) => (stem.steps, resident.visible.clone()),
+            let (from, sight) = match &best {
+                None => (0, Sight { inputs: resident.tools.clone(), hidden: Vec::new() }),
+                Some(stem) => {
+                    let (inputs, hidden) = (spawn.inputs.clone(), resident.own.clone());
+                    (stem.steps, Sight { inputs, hidden })
+                }
             };
+            let visible = sight.iter().cloned().collect();
             let new = Arc::new(Kept {
                 steps: next,
                 chain: chain[next],
-                visible: visible.clone(),
+                sight,
                 used: AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed)),
+                size: AtomicU64::new(0),
                 stem: Mutex::new(None),
             });
             // Who else wants it waits here until it is made.
             let mut place = new.stem();
-            make_room(&mut kept);
+            let gone = self.make_room(&mut kept, 1);
             kept.push(new.clone());
-            drop(kept);
+            drop((kept, gone));
             *place = make(&Wanted {
                 parent: best.as_deref(),
                 steps: &resident.steps[from..next],
-                visible: &visible,
+                visible,
             });
-            place.as_ref()?;
+            let size = place.as_ref()?.memory();
+            new.size.store(size, Ordering::Relaxed);
+            drop(place);
+            made.replace(new);
+            let gone = self.make_room(&mut self.lock(), 0);
+            drop(gone);
+        }
+    }
+
+    /// Takes those out that were used longest ago, until there is room for so many `more`, and all
+    /// that are left fit into what actions leave of the memory. One that is in use stays.
+    fn make_room(&self, kept: &mut Vec<Arc<Kept>>, more: usize) -> Vec<Arc<Kept>> {
+        let is_idle = |(_, stem): &(usize, &Arc<Kept>)| Arc::strong_count(stem) == 1;
+        let last_use = |(_, stem): &(usize, &Arc<Kept>)| stem.used.load(Ordering::Relaxed);
+        let mut gone = Vec::new();
+        loop {
+            let size = kept.iter().map(|stem| stem.size.load(Ordering::Relaxed));
+            let fit = kept.len() + more <= MAX_STEMS && size.sum::<u64>() <= self.memory.left();
+            let oldest = kept.iter().enumerate().filter(is_idle).min_by_key(last_use);
+            match oldest {
+                Some((index, _)) if !fit => gone.push(kept.swap_remove(index)),
+                _ => return gone,
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// Lets the stem go that was used longest ago, if there are too many.
-fn make_room(kept: &mut Vec<Arc<Kept>>) {
-    let unused = |(_, stem): &(usize, &Arc<Kept>)| Arc::strong_count(stem) == 1;
-    let oldest = |(_, stem): &(usize, &Arc<Kept>)| stem.used.load(Ordering::Relaxed);
-    if kept.len() >= MAX_STEMS
-        && let Some((index, _)) = kept.iter().enumerate().filter(unused).min_by_key(oldest)
-    {
-        kept.swap_remove(index);
     }
 }
 
@@ -138,7 +197,7 @@ fn chain(spawn: &PreparedSpawn, resident: &PreparedResident) -> Vec<Fingerprint>
     for (name, value) in &spawn.env {
         tool.str(name).str(value);
     }
-    for input in &resident.tools {
+    for input in resident.tools.iter() {
         tool.str(&input.path);
         match &input.content {
             StagedContent::Blob { store_path, executable } => tool
@@ -159,9 +218,11 @@ fn chain(spawn: &PreparedSpawn, resident: &PreparedResident) -> Vec<Fingerprint>
 }
 
 /// Whether all of `some` is among `all`; both are sorted by path.
-fn is_part(some: &[StagedInput], all: &[StagedInput]) -> bool {
-    let mut all = all.iter();
-    some.iter().all(|input| {
+fn is_part<'a>(
+    mut some: impl Iterator<Item = &'a StagedInput>,
+    mut all: impl Iterator<Item = &'a StagedInput>,
+) -> bool {
+    some.all(|input| {
         all.by_ref()
             .find(|other| other.path >= input.path)
             .is_some_and(|other| is_same_input(input, other))

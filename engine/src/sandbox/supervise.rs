@@ -72,6 +72,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
     let mut control = Some(running.control);
     let mut killed: Option<(Exit, Instant)> = None;
     let mut not_executed = None;
+    let mut over_memory = false;
     let mut ended: Option<(i32, u64, u64, Instant)> = None;
     loop {
         let now = Instant::now();
@@ -123,6 +124,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
                 control = None;
             }
             Some((Report::NotExecuted { errno }, _)) => not_executed = Some(errno),
+            Some((Report::OverMemory, _)) => over_memory = true,
             Some((Report::Failed { what, errno }, _)) => return Err(system_error(what, errno)),
             Some((Report::Ready { .. } | Report::Entered, _)) => {}
             None if killed.is_some() => break,
@@ -137,6 +139,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
     let (status, cpu_micros, max_rss, at) = ended.unwrap_or((libc::SIGKILL, 0, 0, Instant::now()));
     let outcome = match (killed, not_executed) {
         (Some((exit, _)), _) => Outcome::Ran(exit),
+        (None, _) if over_memory => Outcome::Ran(Exit::OverMemory),
         (None, Some(errno)) => Outcome::NotExecuted(io::Error::from_raw_os_error(errno)),
         (None, None) if libc::WIFEXITED(status) => {
             Outcome::Ran(Exit::Status(libc::WEXITSTATUS(status)))

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
@@ -320,7 +321,12 @@ pub fn is_same_list(a: &[StagedInput], b: &[StagedInput]) -> bool {
 
 /// Whether two inputs are staged alike.
 pub fn is_same_input(a: &StagedInput, b: &StagedInput) -> bool {
-    a.path == b.path && is_same(&a.content, &b.content)
+    is_same_path(&a.path, &b.path) && is_same(&a.content, &b.content)
+}
+
+/// Equality of what most often is one and the same text: lists of inputs share their parts.
+fn is_same_path(a: &Arc<str>, b: &Arc<str>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
 }
 
 /// Equality that compares paths as bytes, which is many times faster than part by part.
@@ -329,7 +335,7 @@ fn is_same(a: &StagedContent, b: &StagedContent) -> bool {
         (
             StagedContent::Blob { store_path: a, executable: a_runs },
             StagedContent::Blob { store_path: b, executable: b_runs },
-        ) => a_runs == b_runs && a.as_os_str() == b.as_os_str(),
+        ) => a_runs == b_runs && (Arc::ptr_eq(a, b) || a.as_os_str() == b.as_os_str()),
         (a, b) => a == b,
     }
 }
@@ -347,6 +353,9 @@ fn changes<'a>(old: &'a [StagedInput], new: &'a [StagedInput]) -> impl Iterator<
                 (None, None) => return None,
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(old), Some(new)) if Arc::ptr_eq(&old.path, &new.path) => {
+                    std::cmp::Ordering::Equal
+                }
                 (Some(old), Some(new)) => old.path.as_bytes().cmp(new.path.as_bytes()),
             };
             match order {
@@ -395,7 +404,7 @@ mod tests {
             if !store_path.exists() {
                 fs::write(&store_path, content).unwrap();
             }
-            let content = StagedContent::Blob { store_path, executable: false };
+            let content = StagedContent::Blob { store_path: store_path.into(), executable: false };
             StagedInput { path: path.into(), content }
         }
     }

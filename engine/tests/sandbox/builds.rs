@@ -131,6 +131,7 @@ impl Workspace {
             output_base: self.dir.join("base"),
             disk_cache: Some(self.dir.join("cache")),
             jobs: 2,
+            memory: Default::default(),
             keep_going: false,
             sandbox_debug: false,
             residency: Default::default(),

@@ -68,7 +68,7 @@ impl Workshop {
             let mode = if executable { 0o555 } else { 0o444 };
             fs::set_permissions(&store_path, Permissions::from_mode(mode)).unwrap();
         }
-        let content = StagedContent::Blob { store_path, executable };
+        let content = StagedContent::Blob { store_path: store_path.into(), executable };
         StagedInput { path: path.into(), content }
     }
 
@@ -94,6 +94,7 @@ impl Workshop {
             streams: Streams::Apart,
             resident: None,
             timeout: Some(Duration::from_secs(60)),
+            memory: u64::MAX,
             keep: false,
         }
     }

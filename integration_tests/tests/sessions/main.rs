@@ -15,6 +15,7 @@ mod determinism;
 mod diagnostics;
 mod documentation;
 mod examples;
+mod faults;
 mod forbidden_namespaces;
 mod hermetic;
 mod libraries;

@@ -14,6 +14,7 @@ dealt with before this process was forked is not done again."
   (cond (*action* (describe-action *action* parameters))
         (t
          (prepare-image)
+         (when (eq command :compile) (prepare-to-compile))
          (open-c-libraries parameters)
          (setf *action* (bazel.main::make-action :command command))
          (describe-action *action* parameters)

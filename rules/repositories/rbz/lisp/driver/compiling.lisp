@@ -117,28 +117,6 @@
 (defvar *part-policy* nil
   "What each of several files that are compiled together starts with.")
 
-(defvar *join-types-p* t
-  "Whether the compiler works out which types a variable can have where branches meet.")
-
-(defun type-joiner ()
-  "The name of SBCL's function that does."
-  (let ((symbol (find-symbol "JOIN-TYPE-CONSTRAINTS" "SB-C")))
-    (and symbol (fboundp symbol) symbol)))
-
-(defun join-types-when-wanted ()
-  "Let the compiler join types only while *JOIN-TYPES-P* is true. Where types are unions of many, a
-function of a hundred lines can take it an hour."
-  (when (type-joiner)
-    (sb-int:encapsulate (type-joiner) 'rbz
-                        (lambda (join &rest arguments)
-                          (when *join-types-p* (apply join arguments))))))
-
-(defun join-types-always ()
-  "Give the compiler back as SBCL has it."
-  (when (type-joiner) (sb-int:unencapsulate (type-joiner) 'rbz)))
-
-(join-types-when-wanted)
-
 (defun compile-in-unit (job parameters)
   "Compile the file of JOB in a compilation unit of its own; true if a FASL was written."
   (let ((*package* (find-package "COMMON-LISP-USER"))

@@ -91,6 +91,7 @@
   (:documentation "Loading sources, FASLs and bundled modules into the image.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE")
   (:export "LOAD-STEP" "SET-POLICY" "LOADING-POLICY" "PREPARE-IMAGE"
+           "PREPARE-TO-COMPILE"
            "LOAD-FAILED" "WITH-MODULES-REFUSED" "KEEP-EQUAL-CONSTANT" "EXHAUSTION-HINT"
            "PACKAGE-HINT" "ASDF-CONDITION-P" "*ASDF-HINT*" "FOREIGN-LIBRARY-CONDITION-P"
            "*FOREIGN-LIBRARY-HINT*"
@@ -125,12 +126,17 @@
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.SOURCE")
   (:export "CALL-NOTING-LINES" "WRITE-LINES"))
 
+(defpackage "RBZ.COMPILER"
+  (:documentation "What is mended in the compiler.")
+  (:use "COMMON-LISP")
+  (:export "*JOIN-TYPES-P*" "RESTORE-COMPILER"))
+
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT"
-        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES")
+        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES" "RBZ.COMPILER")
   (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
-  (:export "COMPILE-COMMAND" "JOIN-TYPES-ALWAYS"))
+  (:export "COMPILE-COMMAND"))
 
 (defpackage "RBZ.RUNTIME-OPTIONS"
   (:documentation "Options of the runtime for programs that were built.")
@@ -151,7 +157,7 @@
 (defpackage "RBZ.SAVING"
   (:documentation "Making an image ready to be saved, and saving it.")
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.PROGRAM" "RBZ.RELATIVE-OPERANDS")
-  (:import-from "RBZ.COMPILING" "JOIN-TYPES-ALWAYS")
+  (:import-from "RBZ.COMPILER" "RESTORE-COMPILER")
   (:export "RESTORE-DEFAULTS" "PRECOMPILE-GENERICS" "REMOVE-DEBUG-INFORMATION" "SAVE-CORE"
            "PREPARE-TO-SAVE"
            "SAVE-DRIVER"))

@@ -64,7 +64,7 @@ command line sees to that), no thread but this one runs, and what counts time or
 at the last moment, after the last collection. An IMAGE can run actions too."
   (cond (image (start-without-finalizers))
         (t (at-last-moment 'forget-finalizers)
-           (join-types-always)))
+           (restore-compiler)))
   (save-by-memory :keep image)
   (at-last-moment 'reset-counters))
 
