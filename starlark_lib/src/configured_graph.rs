@@ -108,10 +108,9 @@ impl ConfiguredGraph {
             }));
         }
         let mut numbers = vec![None; kept.len()];
-        let mut count = 0;
-        for (index, _) in kept.iter().enumerate().filter(|(_, node)| node.is_some()) {
-            numbers[index] = Some(count);
-            count += 1;
+        let there = kept.iter().enumerate().filter(|(_, node)| node.is_some());
+        for (number, (index, _)) in there.enumerate() {
+            numbers[index] = Some(number);
         }
         for mut node in kept.into_iter().flatten() {
             node.edges.retain_mut(|edge| match numbers[edge.to] {
