@@ -79,6 +79,11 @@ use crate::request::BuildRequest;
 use crate::request_lock::RequestLock;
 use crate::signals::Interrupts;
 
+/// Analysis makes and drops millions of small values, on all processors. Without huge pages: most
+/// calls need a few megabytes, and would fill two of such pages with zeros first.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Before any thread begins: the process may be one that keeps the sandbox.
     rbz_engine::sandbox::maybe_become_init();

@@ -29,7 +29,7 @@ impl AnswerFiles {
         let path = self.path(request);
         let temporary = path.with_extension("new");
         files::remove_file(&temporary)?;
-        files::write_atomically(&path, &temporary, &[self.format, &sum, answer].concat())?;
+        files::write_parts_atomically(&path, &temporary, &[self.format, &sum, answer])?;
         self.forget_old()
     }
 

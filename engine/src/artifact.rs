@@ -48,27 +48,24 @@ pub struct Artifact(Arc<Parts>);
 struct Parts {
     kind: ArtifactKind,
     root: Root,
-    /// Relative to the root. For [`Root::Source`] and [`Root::Output`] a file of another
-    /// repository starts with `external/REPO/`. For [`Root::System`] absolute.
-    path: Box<str>,
     exec_path: Box<str>,
+    /// Where in it the path begins that is relative to the root. For [`Root::Source`] and
+    /// [`Root::Output`] that of a file of another repository starts with `external/REPO/`. For
+    /// [`Root::System`] it is absolute.
+    relative: u32,
     owner: Label,
 }
 
 impl Artifact {
     /// The artifact of `kind` at `path`, relative to `root`, that `owner` is or makes.
     pub fn new(kind: ArtifactKind, root: Root, path: &str, owner: Label) -> Self {
-        let exec_path = match &root {
-            Root::Source | Root::System => path.to_owned(),
-            Root::Output(dir) => crate::label::join(dir, path),
+        let exec_path: Box<str> = match &root {
+            Root::Source | Root::System => path.into(),
+            Root::Output(dir) => crate::label::join(dir, path).into(),
         };
-        Artifact(Arc::new(Parts {
-            kind,
-            root,
-            path: path.into(),
-            exec_path: exec_path.into(),
-            owner,
-        }))
+        // No path has 4 GiB.
+        let relative = (exec_path.len() - path.len()) as u32;
+        Artifact(Arc::new(Parts { kind, root, exec_path, relative, owner }))
     }
 
     /// What kind of thing it is.
@@ -94,21 +91,23 @@ impl Artifact {
 
     /// The path without the output directory.
     pub fn root_relative_path(&self) -> &str {
-        &self.0.path
+        // What was decoded may be damaged.
+        self.0.exec_path.get(self.0.relative as usize..).unwrap_or_default()
     }
 
     /// The path below a runfiles tree's workspace directory: `pkg/file`, or `../repo/pkg/file`.
     /// Bazel's `File.short_path`.
     pub fn short_path(&self) -> String {
-        match self.0.path.strip_prefix("external/") {
+        let path = self.root_relative_path();
+        match path.strip_prefix("external/") {
             Some(rest) if self.0.root != Root::System => format!("../{rest}"),
-            _ => self.0.path.to_string(),
+            _ => path.to_owned(),
         }
     }
 
     /// The last segment of the path.
     pub fn basename(&self) -> &str {
-        self.0.path.rsplit('/').next().unwrap_or(&self.0.path)
+        self.0.exec_path.rsplit('/').next().unwrap_or_default()
     }
 
     /// True when it exists before the build.

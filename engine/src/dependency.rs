@@ -1,18 +1,19 @@
 //! Dependencies: what a saved result relied on of files and environment.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Fingerprint};
+use crate::digest::{Digest, Fingerprint, FingerprintBuilder};
 use crate::file_state::{EntryKind, FileStat, FileState, SharedError};
 
 /// Something about the outside that a saved result relied on.
 ///
 /// Packages, repositories and plans are saved with a list of these, and are used again while all
 /// of them hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dependency {
     /// The file at `path` has these bytes.
     Content {
@@ -85,6 +86,40 @@ impl Dependency {
             }
             Dependency::Environment { name, value } => environment(name) == *value,
         }
+    }
+
+    /// Adds what distinguishes it.
+    pub fn add_to(&self, to: &mut FingerprintBuilder) {
+        to.bytes(self.subject());
+        match self {
+            Dependency::Content { digest, .. } => to.u64(0).digest(digest),
+            Dependency::Absent { .. } => to.u64(1),
+            Dependency::Kind { kind, .. } => to.u64(2).u64(*kind as u64),
+            Dependency::Listing { digest, .. } => to.u64(3).part(digest),
+            Dependency::Environment { value, .. } => match value {
+                Some(value) => to.u64(4).str(value),
+                None => to.u64(5),
+            },
+        };
+    }
+
+    /// The path or the name that it is about.
+    fn subject(&self) -> &[u8] {
+        match self {
+            Dependency::Content { path, .. }
+            | Dependency::Absent { path }
+            | Dependency::Kind { path, .. }
+            | Dependency::Listing { path, .. } => path.as_os_str().as_bytes(),
+            Dependency::Environment { name, .. } => name.as_bytes(),
+        }
+    }
+
+    /// All of them, each once: neighbours in the file system are neighbours here. Paths are
+    /// compared as bytes, which takes a fraction of the time that their segments would.
+    pub fn sorted(mut all: Vec<Dependency>) -> Vec<Dependency> {
+        all.par_sort_unstable_by(|a, b| a.subject().cmp(b.subject()));
+        all.dedup();
+        all
     }
 
     /// True while all of `dependencies` hold; asked in parallel.

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use thiserror::Error;
 
 use crate::artifact::Artifact;
@@ -91,8 +92,10 @@ impl Depset {
         }
         let transitive: Box<[Depset]> =
             transitive.into_iter().filter(|part| !part.is_empty()).collect();
-        if direct.is_empty() && transitive.len() == 1 && transitive[0].order() == order {
-            return Ok(transitive[0].clone());
+        match &*transitive {
+            [] if direct.is_empty() => return Ok(Self::empty(order)),
+            [only] if direct.is_empty() && only.order() == order => return Ok(only.clone()),
+            _ => {}
         }
         Ok(Self::from_parts(order, direct.into(), transitive))
     }
@@ -117,9 +120,11 @@ impl Depset {
         Depset(Arc::new(Node { fingerprint, order, direct, transitive, element_type, depth }))
     }
 
-    /// The empty depset.
+    /// The empty depset. All that are empty, of one order, are one.
     pub fn empty(order: Order) -> Depset {
-        Self::from_parts(order, Box::default(), Box::default())
+        static EMPTY: [OnceLock<Depset>; 4] = [const { OnceLock::new() }; 4];
+        let make = || Self::from_parts(order, Box::default(), Box::default());
+        EMPTY[order as usize].get_or_init(make).clone()
     }
 
     /// A depset of artifacts alone.
@@ -138,6 +143,7 @@ impl Depset {
         let parts: Vec<Depset> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         match <[Depset; 1]>::try_from(parts) {
             Ok([only]) => only,
+            Err(parts) if parts.is_empty() => Self::empty(Order::Default),
             Err(parts) => Self::from_parts(Order::Default, Box::default(), parts.into()),
         }
     }
@@ -327,24 +333,23 @@ thread_local! {
     static WRITING: RefCell<Option<Vec<Depset>>> = const { RefCell::new(None) };
 }
 
-/// Data that mentions depsets, encoded together with all nodes it mentions.
-#[derive(Serialize, Deserialize)]
-pub struct SavedDepsets {
-    /// Nodes, parts before wholes; values inside mention only earlier nodes.
-    nodes: Vec<(Order, Vec<u8>, Vec<Fingerprint>)>,
-    data: Vec<u8>,
-}
+/// Data that mentions depsets, encoded together with all nodes it mentions: the nodes, parts before
+/// wholes, then the data, then how many nodes there are and how many bytes they take.
+pub struct SavedDepsets;
+
+/// A node: its order, its parts, and its values, which mention only earlier nodes.
+type SavedNode = (Order, Vec<Fingerprint>, ByteBuf);
 
 impl SavedDepsets {
-    /// Encodes `data` and every depset in it.
-    pub fn encode(data: &impl Serialize) -> Result<Vec<u8>, postcard::Error> {
+    /// Encodes `data` and every depset in it, after what is in `to`.
+    pub fn encode(data: &impl Serialize, mut to: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        let begin = to.len();
         let (encoded, mentioned) = encode_noting_depsets(data)?;
-        let mut nodes = Vec::new();
         let mut done: HashSet<Fingerprint> = HashSet::new();
         // A node is written when everything it mentions, in parts or in values, has been.
         enum Step {
             Visit(Depset),
-            Write(Fingerprint, (Order, Vec<u8>, Vec<Fingerprint>)),
+            Write(Fingerprint, SavedNode),
         }
         let mut stack: Vec<Step> = mentioned.into_iter().rev().map(Step::Visit).collect();
         while let Some(step) = stack.pop() {
@@ -352,26 +357,36 @@ impl SavedDepsets {
                 Step::Visit(depset) if !done.contains(&depset.fingerprint()) => {
                     let (values, inside) = encode_noting_depsets(&depset.direct())?;
                     let parts = depset.transitive().iter().map(Depset::fingerprint).collect();
-                    stack.push(Step::Write(depset.fingerprint(), (depset.order(), values, parts)));
+                    let node = (depset.order(), parts, ByteBuf::from(values));
+                    stack.push(Step::Write(depset.fingerprint(), node));
                     stack.extend(inside.into_iter().map(Step::Visit));
                     stack.extend(depset.transitive().iter().cloned().map(Step::Visit));
                 }
                 Step::Visit(_) => {}
                 Step::Write(fingerprint, node) => {
                     if done.insert(fingerprint) {
-                        nodes.push(node);
+                        to = postcard::to_extend(&node, to)?;
                     }
                 }
             }
         }
-        postcard::to_stdvec(&SavedDepsets { nodes, data: encoded })
+        let size = to.len() - begin;
+        to.extend(encoded);
+        to.extend((done.len() as u64).to_le_bytes());
+        to.extend((size as u64).to_le_bytes());
+        Ok(to)
     }
 
     /// Decodes what [`SavedDepsets::encode`] made. Fails on any other bytes.
     pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, postcard::Error> {
-        let saved: SavedDepsets = postcard::from_bytes(bytes)?;
+        let too_short = || postcard::Error::DeserializeUnexpectedEnd;
+        let (bytes, size) = bytes.split_last_chunk::<8>().ok_or_else(too_short)?;
+        let (bytes, count) = bytes.split_last_chunk::<8>().ok_or_else(too_short)?;
+        let size = u64::from_le_bytes(*size) as usize;
+        let (nodes, data) = bytes.split_at_checked(size).ok_or_else(too_short)?;
         READING.take();
-        let result = decode_nodes(&saved.nodes).and_then(|()| postcard::from_bytes(&saved.data));
+        let result = decode_nodes(nodes, u64::from_le_bytes(*count))
+            .and_then(|()| postcard::from_bytes(data));
         READING.take();
         result
     }
@@ -398,14 +413,16 @@ pub(crate) fn with_known_depsets<R>(
     result
 }
 
-fn decode_nodes(nodes: &[(Order, Vec<u8>, Vec<Fingerprint>)]) -> Result<(), postcard::Error> {
-    for (order, values, parts) in nodes {
-        let direct: Vec<Value> = postcard::from_bytes(values)?;
+fn decode_nodes(mut bytes: &[u8], count: u64) -> Result<(), postcard::Error> {
+    for _ in 0..count {
+        let ((order, parts, values), rest): (SavedNode, _) = postcard::take_from_bytes(bytes)?;
+        let direct: Vec<Value> = postcard::from_bytes(&values)?;
         let transitive: Option<Box<[Depset]>> = READING
             .with_borrow(|known| parts.iter().map(|part| known.get(part).cloned()).collect());
         let transitive = transitive.ok_or(postcard::Error::SerdeDeCustom)?;
-        let depset = Depset::from_parts(*order, direct.into(), transitive);
+        let depset = Depset::from_parts(order, direct.into(), transitive);
         READING.with_borrow_mut(|known| known.insert(depset.fingerprint(), depset));
+        bytes = rest;
     }
     Ok(())
 }
@@ -456,7 +473,7 @@ mod tests {
             chain = set(Order::Postorder, &[&number.to_string()], &[&chain]);
         }
         assert_eq!(chain.to_list().len(), 500_000);
-        let bytes = SavedDepsets::encode(&chain).unwrap();
+        let bytes = SavedDepsets::encode(&chain, Vec::new()).unwrap();
         let again: Depset = SavedDepsets::decode(&bytes).unwrap();
         assert_eq!(again, chain);
         assert_eq!(again.to_list()[499_999], Value::str("499999"));
@@ -469,7 +486,8 @@ mod tests {
             Depset::new(Order::Default, vec![Value::List([Value::Depset(inner)].into())], vec![])
                 .unwrap();
         let value = Value::List([Value::Depset(outer)].into());
-        let again: Value = SavedDepsets::decode(&SavedDepsets::encode(&value).unwrap()).unwrap();
+        let again: Value =
+            SavedDepsets::decode(&SavedDepsets::encode(&value, Vec::new()).unwrap()).unwrap();
         assert_eq!(again, value);
     }
 }

@@ -25,10 +25,28 @@ pub struct DepsetLog {
 struct SavedNode {
     fingerprint: Fingerprint,
     order: Order,
+    #[serde(with = "serde_bytes")]
     values: Vec<u8>,
     /// The depsets inside its own elements.
     inside: Vec<Fingerprint>,
     parts: Vec<Fingerprint>,
+}
+
+/// Encoded data, with the depsets that it mentions.
+pub struct Encoded {
+    data: Vec<u8>,
+    mentioned: Vec<Depset>,
+}
+
+impl Encoded {
+    /// Encodes data. That can be done by many threads at once.
+    pub fn new(data: &impl Serialize) -> Result<Encoded, postcard::Error> {
+        let (bytes, mentioned) = encode_noting_depsets(data)?;
+        let fingerprints: Vec<Fingerprint> = mentioned.iter().map(Depset::fingerprint).collect();
+        let mut data = postcard::to_stdvec(&fingerprints)?;
+        data.extend(bytes);
+        Ok(Encoded { data, mentioned })
+    }
 }
 
 /// Data with the nodes that it needs and that were not written before.
@@ -48,16 +66,14 @@ impl DepsetLog {
         }
     }
 
-    /// Encodes data, and those nodes of the depsets in it that the log does not have.
-    pub fn encode(&mut self, data: &impl Serialize) -> Result<WithNodes, postcard::Error> {
+    /// Adds to encoded data those nodes that the log does not have.
+    pub fn with_nodes(&mut self, encoded: Encoded) -> Result<WithNodes, postcard::Error> {
         enum Step {
             Visit(Depset),
             Write(Depset, SavedNode),
         }
-        let (bytes, mentioned) = encode_noting_depsets(data)?;
-        let fingerprints: Vec<Fingerprint> = mentioned.iter().map(Depset::fingerprint).collect();
         let mut nodes = Vec::new();
-        let mut stack: Vec<Step> = mentioned.into_iter().map(Step::Visit).collect();
+        let mut stack: Vec<Step> = encoded.mentioned.into_iter().map(Step::Visit).collect();
         while let Some(step) = stack.pop() {
             match step {
                 Step::Visit(depset) => {
@@ -85,18 +101,18 @@ impl DepsetLog {
                 }
             }
         }
-        Ok(WithNodes { nodes, data: postcard::to_stdvec(&(fingerprints, bytes))? })
+        Ok(WithNodes { nodes, data: encoded.data })
     }
 
     fn has(&self, fingerprint: &Fingerprint) -> bool {
         self.live.contains_key(fingerprint) || self.saved.contains_key(fingerprint)
     }
 
-    /// Decodes data that [`DepsetLog::encode`] made; `None` if it is damaged or a node is missing.
+    /// Decodes [`Encoded`] data; `None` if it is damaged or a node is missing.
     pub fn decode<T: for<'de> Deserialize<'de>>(&mut self, data: &[u8]) -> Option<T> {
-        let (fingerprints, bytes): (Vec<Fingerprint>, Vec<u8>) = postcard::from_bytes(data).ok()?;
+        let (fingerprints, bytes) = postcard::take_from_bytes(data).ok()?;
         self.revive(fingerprints)?;
-        with_known_depsets(&mut self.live, || postcard::from_bytes(&bytes).ok())
+        with_known_depsets(&mut self.live, || postcard::from_bytes(bytes).ok())
     }
 
     /// Makes nodes live, and all that they need first.
@@ -130,6 +146,10 @@ impl DepsetLog {
 mod tests {
     use super::*;
 
+    fn encode(log: &mut DepsetLog, data: &impl Serialize) -> WithNodes {
+        log.with_nodes(Encoded::new(data).unwrap()).unwrap()
+    }
+
     fn chain(length: usize) -> Vec<Depset> {
         let mut links: Vec<Depset> = Vec::new();
         for number in 0..length {
@@ -144,7 +164,7 @@ mod tests {
     fn a_node_is_written_once_and_read_when_it_is_needed() {
         let links = chain(10_000);
         let mut log = DepsetLog::default();
-        let written: Vec<WithNodes> = links.iter().map(|link| log.encode(link).unwrap()).collect();
+        let written: Vec<WithNodes> = links.iter().map(|link| encode(&mut log, link)).collect();
         assert!(written.iter().all(|one| one.nodes.len() == 1));
         let mut again = DepsetLog::default();
         for node in written.iter().flat_map(|one| &one.nodes) {
@@ -154,7 +174,7 @@ mod tests {
         assert_eq!(last, links[9_999]);
         assert_eq!(last.to_list().len(), 10_000);
         // What was read is not written a second time.
-        assert!(again.encode(&last).unwrap().nodes.is_empty());
+        assert!(encode(&mut again, &last).nodes.is_empty());
     }
 
     #[test]
@@ -164,7 +184,7 @@ mod tests {
             Depset::new(Order::Default, vec![Value::List([Value::Depset(inner)].into())], vec![])
                 .unwrap();
         let mut log = DepsetLog::default();
-        let written = log.encode(&Value::Depset(outer.clone())).unwrap();
+        let written = encode(&mut log, &Value::Depset(outer.clone()));
         assert_eq!(written.nodes.len(), 3);
         let mut again = DepsetLog::default();
         written.nodes.iter().for_each(|node| again.add_node(node));

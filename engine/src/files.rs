@@ -295,8 +295,15 @@ pub fn truncate(file: &File, path: &Path, size: u64) -> FileResult<()> {
 
 /// Writes a file that appears whole or not at all: by way of `temporary`, on the same file system.
 pub fn write_atomically(path: &Path, temporary: &Path, bytes: &[u8]) -> FileResult<()> {
+    write_parts_atomically(path, temporary, &[bytes])
+}
+
+/// Like [`write_atomically`], of a file that is made of several parts.
+pub fn write_parts_atomically(path: &Path, temporary: &Path, parts: &[&[u8]]) -> FileResult<()> {
     let written = create_new(temporary)
-        .and_then(|mut file| write_all(&mut file, temporary, bytes))
+        .and_then(|mut file| {
+            parts.iter().try_for_each(|bytes| write_all(&mut file, temporary, bytes))
+        })
         .and_then(|()| rename(temporary, path));
     if written.is_err() {
         // What went wrong first is what counts.

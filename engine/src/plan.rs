@@ -1,6 +1,8 @@
 //! The plan: the graph of actions that a request needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,12 +26,12 @@ pub struct Plan {
     pub workspace: Arc<str>,
     /// The directory of each repository that has sources, the main one included.
     pub repositories: BTreeMap<RepoName, PathBuf>,
-    actions: Vec<Action>,
+    actions: Vec<Arc<Action>>,
     /// What the command line named, in order.
     pub requested: Vec<RequestedTarget>,
     /// The action that writes each derived artifact, by exec path.
     #[serde(skip)]
-    generating: HashMap<Box<str>, ActionId>,
+    generating: HashMap<OutputPath, ActionId>,
 }
 
 /// A target that the command line named, and what building it yields.
@@ -104,6 +106,30 @@ pub enum PlanError {
     },
 }
 
+/// An output as the key of its path.
+#[derive(Clone, Debug)]
+struct OutputPath(Artifact);
+
+impl PartialEq for OutputPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.exec_path() == other.0.exec_path()
+    }
+}
+
+impl Eq for OutputPath {}
+
+impl Hash for OutputPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.exec_path().hash(state);
+    }
+}
+
+impl Borrow<str> for OutputPath {
+    fn borrow(&self) -> &str {
+        self.0.exec_path()
+    }
+}
+
 impl Plan {
     /// An empty plan for the workspace called `workspace`.
     pub fn new(workspace: &str, repositories: BTreeMap<RepoName, PathBuf>) -> Self {
@@ -117,16 +143,18 @@ impl Plan {
     }
 
     /// Adds an action; its outputs must not be written by another.
-    pub fn add(&mut self, action: Action) -> Result<ActionId, PlanError> {
+    pub fn add(&mut self, action: impl Into<Arc<Action>>) -> Result<ActionId, PlanError> {
+        let action = action.into();
         // 4 billion actions do not fit into memory.
         let id = ActionId(self.actions.len() as u32);
         for output in &action.outputs {
-            if let Some(other) = self.generating.insert(output.exec_path().into(), id) {
+            if let Some(other) = self.generating.insert(OutputPath(output.clone()), id) {
                 // Named twice by the action itself, it has no number yet.
                 let first = self.actions.get(other.0 as usize).unwrap_or(&action).owner.clone();
                 let path = output.exec_path().to_owned();
                 let below = path.clone();
-                return Err(PlanError::Conflict { path, first, below, second: action.owner });
+                let second = action.owner.clone();
+                return Err(PlanError::Conflict { path, first, below, second });
             }
         }
         self.actions.push(action);
@@ -135,10 +163,16 @@ impl Plan {
 
     /// Checks what only the whole plan shows: no output lies inside another.
     pub fn check(&self) -> Result<(), PlanError> {
+        // Of a directory in which one output lies well, all others do.
+        let mut clear: HashSet<&str> = HashSet::new();
         for (path, id) in &self.generating {
-            let mut parent = &**path;
+            let path = path.0.exec_path();
+            let mut parent = path;
             while let Some((shorter, _)) = parent.rsplit_once('/') {
                 parent = shorter;
+                if !clear.insert(parent) {
+                    break;
+                }
                 if let Some(other) = self.generating.get(parent)
                     && self.output_kind(*other, parent) != Some(ArtifactKind::RunfilesTree)
                 {
@@ -164,7 +198,7 @@ impl Plan {
         self.generating = self
             .ids()
             .flat_map(|id| {
-                self.action(id).outputs.iter().map(move |output| (output.exec_path().into(), id))
+                self.action(id).outputs.iter().map(move |output| (OutputPath(output.clone()), id))
             })
             .collect();
     }

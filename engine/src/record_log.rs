@@ -58,13 +58,11 @@ impl RecordLog {
         let header = format!("{format}\n").into_bytes();
         let bytes = files::read_if_present(path)?.unwrap_or_default();
         let mut file = files::open_append(path)?;
-        if bytes.starts_with(&header) {
-            let mut rest = &bytes[header.len()..];
-            while let Some((record, after)) = split_record(rest) {
+        if let Some(records) = bytes.strip_prefix(&*header) {
+            let rest = split_records(records, |after, record| {
                 let offset = (bytes.len() - after.len() - record.len()) as u64;
                 each(Slot { offset, length: record.len() as u32 }, record);
-                rest = after;
-            }
+            });
             let size = (bytes.len() - rest.len()) as u64;
             if !rest.is_empty() {
                 files::truncate(&file, path, size)?;
@@ -76,6 +74,14 @@ impl RecordLog {
             let size = header.len() as u64;
             Ok(RecordLog { path: path.to_owned(), file, header, size, pending: Vec::new() })
         }
+    }
+
+    /// Hands each record that was written so far to `each`.
+    pub fn read_all(&self, mut each: impl FnMut(&[u8])) -> FileResult<()> {
+        let bytes = files::read_if_present(&self.path)?.unwrap_or_default();
+        let records = bytes.strip_prefix(&*self.header).unwrap_or_default();
+        split_records(records, |_, record| each(record));
+        Ok(())
     }
 
     /// Adds one record.
@@ -171,6 +177,15 @@ fn checksum(record: &[u8]) -> u32 {
     hasher.update(&record.len().to_le_bytes());
     hasher.update(record);
     hasher.finalize() ^ 0x5bd1_e995
+}
+
+/// Hands each whole record of `bytes` to `each`, after what follows it. Yields what follows the last one.
+fn split_records(mut bytes: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> &[u8] {
+    while let Some((record, after)) = split_record(bytes) {
+        each(after, record);
+        bytes = after;
+    }
+    bytes
 }
 
 /// The first record of `bytes` and what follows it, if it is whole.

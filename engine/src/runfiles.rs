@@ -1,5 +1,7 @@
 //! Runfiles: what a program needs beside it when it runs.
 
+use std::sync::{Arc, LazyLock};
+
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, Root};
@@ -21,9 +23,11 @@ pub struct Runfiles {
 }
 
 impl Runfiles {
-    /// No files.
-    pub fn empty() -> Self {
-        Self::of(Depset::empty(Order::Default))
+    /// No files. All that are empty are one.
+    pub fn empty() -> Arc<Self> {
+        static EMPTY: LazyLock<Arc<Runfiles>> =
+            LazyLock::new(|| Arc::new(Runfiles::of(Depset::empty(Order::Default))));
+        EMPTY.clone()
     }
 
     /// The artifacts of `files`.

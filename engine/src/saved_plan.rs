@@ -4,8 +4,6 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::answer_files::AnswerFiles;
 use crate::dependency::Dependency;
 use crate::depset::SavedDepsets;
@@ -18,13 +16,7 @@ use crate::plan::Plan;
 const LIMIT: usize = 32;
 
 /// The form of the files; to be changed when anything in a plan is.
-const FORMAT: &[u8] = b"rbz plan 2\n";
-
-#[derive(Serialize, Deserialize)]
-struct SavedPlan {
-    dependencies: Vec<Dependency>,
-    plan: Vec<u8>,
-}
+const FORMAT: &[u8] = b"rbz plan 3\n";
 
 /// The saved plans in one directory.
 #[derive(Debug)]
@@ -47,9 +39,8 @@ impl SavedPlans {
         plan: &Plan,
         dependencies: &[Dependency],
     ) -> FileResult<()> {
-        let saved = SavedDepsets::encode(plan).and_then(|plan| {
-            postcard::to_stdvec(&SavedPlan { dependencies: dependencies.to_vec(), plan })
-        });
+        let saved = postcard::to_stdvec(dependencies)
+            .and_then(|relied_on| SavedDepsets::encode(plan, relied_on));
         saved.map_or(Ok(()), |saved| self.files.save(request, &saved))
     }
 
@@ -61,13 +52,13 @@ impl SavedPlans {
         environment: &(dyn Fn(&str) -> Option<String> + Sync),
     ) -> Option<(Plan, Vec<Dependency>)> {
         self.files.load(request, |answer| {
-            let saved: SavedPlan = postcard::from_bytes(answer).ok()?;
-            if !Dependency::all_hold(&saved.dependencies, files, environment) {
+            let (relied_on, plan): (Vec<Dependency>, _) = postcard::take_from_bytes(answer).ok()?;
+            if !Dependency::all_hold(&relied_on, files, environment) {
                 return None;
             }
-            let mut plan: Plan = SavedDepsets::decode(&saved.plan).ok()?;
+            let mut plan: Plan = SavedDepsets::decode(plan).ok()?;
             plan.index();
-            Some((plan, saved.dependencies))
+            Some((plan, relied_on))
         })
     }
 }

@@ -29,7 +29,7 @@ use crate::plan::RequestedTarget;
 const LIMIT: usize = 16;
 
 /// The form of the files; to be changed when anything in a seal is.
-const FORMAT: &[u8] = b"rbz seal 1\n";
+const FORMAT: &[u8] = b"rbz seal 2\n";
 
 /// What is told of a build that has nothing to do.
 #[derive(Clone, Debug)]
@@ -149,7 +149,9 @@ impl Seals {
                 _ => None,
             })
             .collect();
-        let Ok(requested) = SavedDepsets::encode(&told.requested) else { return Ok(()) };
+        let Ok(requested) = SavedDepsets::encode(&told.requested, Vec::new()) else {
+            return Ok(());
+        };
         let seal = Seal {
             boot: &self.boot,
             environment: variables.into_iter().collect(),

@@ -276,7 +276,7 @@ mod tests {
         };
         let mut program = Program {
             file: output(ArtifactKind::File, "pkg/t"),
-            runfiles: Arc::new(Runfiles::empty()),
+            runfiles: Runfiles::empty(),
             runfiles_tree: output(ArtifactKind::RunfilesTree, "pkg/t.runfiles"),
             args: vec!["own".into()],
             env: BTreeMap::from([("A".into(), "target".into())]),

@@ -57,7 +57,7 @@ impl ActionFormat {
 
 /// Targets and their actions as text, or as bytes that are none.
 pub fn write_actions(
-    chosen: &[(Arc<ConfiguredTarget>, Vec<Action>)],
+    chosen: &[(Arc<ConfiguredTarget>, Vec<Arc<Action>>)],
     options: &ActionOptions,
 ) -> Vec<u8> {
     let graph = || {

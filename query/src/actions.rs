@@ -75,7 +75,7 @@ pub fn chosen(
     configured: &ConfiguredWorld,
     meaning: &Meaning,
     filter: &ActionFilter,
-) -> Vec<(Arc<ConfiguredTarget>, Vec<Action>)> {
+) -> Vec<(Arc<ConfiguredTarget>, Vec<Arc<Action>>)> {
     let mut seen = HashSet::new();
     let mut chosen = Vec::new();
     for node in by_label(&configured.world.graph, &meaning.targets) {
@@ -84,7 +84,7 @@ pub fn chosen(
         if !seen.insert(Arc::as_ptr(target)) {
             continue;
         }
-        let fitting: Vec<Action> =
+        let fitting: Vec<Arc<Action>> =
             target.actions.iter().filter(|action| filter.fits(action)).cloned().collect();
         if !fitting.is_empty() {
             chosen.push((target.clone(), fitting));

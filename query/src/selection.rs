@@ -44,7 +44,7 @@ impl World<'_> {
         if let Some(value) = node.configured.as_ref().and_then(|c| c.attributes.get(&*name)) {
             return Ok(vec![value.clone()]);
         }
-        let given = node.rule().and_then(|instance| instance.attrs.get(&*name));
+        let given = node.rule().and_then(|instance| instance.attrs.get(&name));
         Ok(possible_values(given, schema))
     }
 

@@ -110,7 +110,7 @@ fn link(
     let name = world.graph.attribute_name(attribute).to_string();
     let by = match (rule, node.rule()) {
         (Some(rule), Some(instance)) if rule.schema.attrs.contains_key(&*name) => {
-            match instance.attrs.contains_key(&*name) || is_of_suite(&name) {
+            match instance.attrs.contains_key(&name) || is_of_suite(&name) {
                 true if name == "visibility" => Naming::Visibility,
                 true => Naming::Attribute(name.clone()),
                 false => Naming::Rule(instance.rule.name().to_owned(), name.clone()),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rbz_engine::diagnostic::{Diagnostic, Frame};
+use rbz_engine::digest::Fingerprint;
 use rbz_engine::event::{Event, EventSink};
 use rbz_engine::label::Label;
 
@@ -55,9 +56,11 @@ pub struct Analyzer<'a> {
 /// One run over the nodes that have no result yet.
 struct Run<'r, 'a> {
     analyzer: &'r Analyzer<'a>,
+    /// What every rule can see besides its target.
+    surroundings: Fingerprint,
     results: Vec<OnceLock<Option<Arc<ConfiguredTarget>>>>,
     pending: Vec<AtomicUsize>,
-    parents: Vec<Vec<NodeId>>,
+    parents: Parents,
     errors: Mutex<Vec<(NodeId, Box<Diagnostic>)>>,
     incompatible: Mutex<HashMap<NodeId, Arc<Incompatibility>>>,
     /// Who depends on what is deprecated.
@@ -65,6 +68,37 @@ struct Run<'r, 'a> {
     stopped: AtomicBool,
     evaluated: AtomicUsize,
     done: AtomicUsize,
+}
+
+/// For each node, those that wait for it: one list for all, since most have one parent or none.
+struct Parents {
+    /// Where the parents of each node begin, and where those of the last one end.
+    starts: Vec<usize>,
+    list: Vec<NodeId>,
+}
+
+impl Parents {
+    /// Of `count` nodes, of pairs of a node and one that waits for it.
+    fn new(count: usize, waiting: &[(NodeId, NodeId)]) -> Parents {
+        let mut starts = vec![0; count + 1];
+        for (node, _) in waiting {
+            starts[node + 1] += 1;
+        }
+        for node in 0..count {
+            starts[node + 1] += starts[node];
+        }
+        let mut next = starts.clone();
+        let mut list = vec![0; waiting.len()];
+        for (node, parent) in waiting {
+            list[next[*node]] = *parent;
+            next[*node] += 1;
+        }
+        Parents { starts, list }
+    }
+
+    fn of(&self, node: NodeId) -> &[NodeId] {
+        &self.list[self.starts[node]..self.starts[node + 1]]
+    }
 }
 
 /// What is in a mutex. It is whole even if a thread panicked while it held the lock.
@@ -148,14 +182,14 @@ impl<'a> Analyzer<'a> {
 
     fn run(&self, order: &[NodeId], in_cycle: &HashSet<NodeId>) -> Outcome {
         let count = self.graph.nodes.len();
-        let mut parents = vec![Vec::new(); count];
+        let mut waiting = Vec::new();
         let pending: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
         for id in order {
             for edge in &self.graph.nodes[*id].edges {
                 // What is known, and what cannot be waited for since it waits for this, is no
                 // reason to wait.
                 if self.results[edge.node].is_none() && !in_cycle.contains(&edge.node) {
-                    parents[edge.node].push(*id);
+                    waiting.push((edge.node, *id));
                     pending[*id].fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -164,11 +198,17 @@ impl<'a> Analyzer<'a> {
             Some(known) => OnceLock::from(known.clone()),
             None => OnceLock::new(),
         });
+        let surroundings = Surroundings {
+            workspace: &self.loader.workspace_name(),
+            shell: &self.shell,
+            host_constraints: &self.host_constraints,
+        };
         let run = Run {
             analyzer: self,
+            surroundings: surroundings.fingerprint(),
             results: results.collect(),
             pending,
-            parents,
+            parents: Parents::new(count, &waiting),
             errors: Mutex::default(),
             incompatible: Mutex::new(self.incompatible.clone()),
             deprecations: Mutex::default(),
@@ -304,6 +344,14 @@ impl<'a> Analyzer<'a> {
         self.order.iter().filter_map(|id| self.result(*id))
     }
 
+    /// All configured targets, each after those that it needs. Everything else is freed: for very
+    /// many targets the graph takes as much memory as what was made of them.
+    pub fn into_targets(self) -> Vec<Arc<ConfiguredTarget>> {
+        let Analyzer { graph, order, mut results, .. } = self;
+        drop(graph);
+        order.into_iter().filter_map(|id| results[id].take()?).collect()
+    }
+
     /// What is wrong.
     pub fn take_errors(&mut self) -> Vec<Diagnostic> {
         std::mem::take(&mut self.errors)
@@ -374,7 +422,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         if done.is_multiple_of(100) {
             self.analyzer.events.event(Event::Analyzed { targets: done });
         }
-        for parent in &self.parents[id] {
+        for parent in self.parents.of(id) {
             // The last dependency to finish starts its parent.
             if self.pending[*parent].fetch_sub(1, Ordering::AcqRel) == 1 {
                 let parent = *parent;
@@ -450,12 +498,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         dependencies: Vec<Arc<ConfiguredTarget>>,
     ) -> Result<Arc<ConfiguredTarget>, Box<Diagnostic>> {
         let analyzer = self.analyzer;
-        let surroundings = Surroundings {
-            workspace: &analyzer.loader.workspace_name(),
-            shell: &analyzer.shell,
-            host_constraints: &analyzer.host_constraints,
-        };
-        let key = TargetKey::of(node, resolved, &dependencies, &surroundings);
+        let key = TargetKey::of(node, resolved, &dependencies, &self.surroundings);
         if let Some(saved) = analyzer.saved.get(&key, &node.configuration) {
             return Ok(saved);
         }

@@ -1,6 +1,5 @@
 //! Attributes: what rules declare (`attr.*`) and what targets give, as plain data.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbz_engine::label::Label;
@@ -22,6 +21,24 @@ pub struct AttrSchema {
     pub allow_empty: bool,
     /// What it is for, as the reference shows it.
     pub doc: Arc<str>,
+}
+
+impl AttrSchema {
+    /// Of an attribute with labels, what may stand there.
+    pub fn labels(&self) -> Option<&LabelAttr> {
+        match &*self.kind {
+            AttrKind::Label(attr)
+            | AttrKind::LabelList(attr)
+            | AttrKind::LabelKeyedStringDict(attr)
+            | AttrKind::StringKeyedLabelDict(attr) => Some(attr),
+            _ => None,
+        }
+    }
+
+    /// Whether a `transition` configures its dependencies.
+    pub fn is_transitioned(&self) -> bool {
+        self.labels().is_some_and(|attr| matches!(attr.cfg, Cfg::Transition(_)))
+    }
 }
 
 /// The type of an attribute.
@@ -138,6 +155,21 @@ pub enum AttrValue {
 }
 
 impl AttrValue {
+    /// The labels in it, in order.
+    pub fn labels(&self) -> Vec<Label> {
+        match self {
+            AttrValue::Label(label) => vec![label.clone()],
+            AttrValue::LabelList(labels) => labels.clone(),
+            AttrValue::LabelKeyedStringDict(entries) => {
+                entries.iter().map(|(label, _)| label.clone()).collect()
+            }
+            AttrValue::StringKeyedLabelDict(entries) => {
+                entries.iter().map(|(_, label)| label.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// What stands for it in the name of an output: a string itself, of a label its name.
     pub fn as_part_of_name(&self) -> Option<&str> {
         match self {
@@ -217,4 +249,55 @@ pub enum SelectPart {
 }
 
 /// The attributes of a target by name. Those that were not given are not in it.
-pub type Attrs = BTreeMap<Arc<str>, Configurable>;
+///
+/// A sorted list: there are few of them, for each of very many targets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attrs(Vec<(Arc<str>, Configurable)>);
+
+impl Attrs {
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(key, _)| (**key).cmp(name))
+    }
+
+    /// The value of the attribute `name`.
+    pub fn get(&self, name: &str) -> Option<&Configurable> {
+        self.find(name).ok().map(|index| &self.0[index].1)
+    }
+
+    /// Whether the attribute `name` was given.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.find(name).is_ok()
+    }
+
+    /// Sets an attribute.
+    pub fn insert(&mut self, name: Arc<str>, value: Configurable) {
+        match self.find(&name) {
+            Ok(index) => self.0[index].1 = value,
+            Err(index) => self.0.insert(index, (name, value)),
+        }
+    }
+
+    /// Takes an attribute away.
+    pub fn remove(&mut self, name: &str) -> Option<Configurable> {
+        self.find(name).ok().map(|index| self.0.remove(index).1)
+    }
+
+    /// All values, by name.
+    pub fn values(&self) -> impl Iterator<Item = &Configurable> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    /// Gives back memory that is not used.
+    pub fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+impl<'a> IntoIterator for &'a Attrs {
+    type Item = &'a (Arc<str>, Configurable);
+    type IntoIter = std::slice::Iter<'a, (Arc<str>, Configurable)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

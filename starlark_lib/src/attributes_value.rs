@@ -16,7 +16,8 @@ use crate::attr::{AttrKind, AttrValue};
 use crate::conversion::from_plain;
 use crate::file_value::FileValue;
 use crate::instantiation::implicit_output;
-use crate::rule_context::{ResolvedAttribute, RuleContext};
+use crate::resolved_attributes::ResolvedAttribute;
+use crate::rule_context::RuleContext;
 use crate::target_value::TargetValue;
 
 /// What of the attributes is seen.

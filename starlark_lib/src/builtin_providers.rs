@@ -1,6 +1,6 @@
 //! The providers that the language brings: `DefaultInfo` and its kin, what their fields must be.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use rbz_engine::artifact::Artifact;
 use rbz_engine::depset::{Depset, Order};
@@ -61,7 +61,9 @@ impl Builtin {
 
     /// Its id.
     pub fn id(self) -> ProviderId {
-        ProviderId::builtin(self.name())
+        static IDS: [OnceLock<ProviderId>; Builtin::ExecutionInfo as usize + 1] =
+            [const { OnceLock::new() }; Builtin::ExecutionInfo as usize + 1];
+        IDS[self as usize].get_or_init(|| ProviderId::builtin(self.name())).clone()
     }
 
     /// The names that its fields may have; `None`: any.
@@ -219,8 +221,16 @@ pub const FILES_TO_RUN: &str = "FilesToRunProvider";
 const RUNFILES_TREE: &str = "_runfiles_tree";
 
 impl FilesToRun {
-    /// As a value.
+    /// As a value. That of all targets that are no program is one.
     pub fn to_value(&self) -> Value {
+        static NONE: OnceLock<Value> = OnceLock::new();
+        match *self == FilesToRun::default() {
+            true => NONE.get_or_init(|| self.instance()).clone(),
+            false => self.instance(),
+        }
+    }
+
+    fn instance(&self) -> Value {
         let file = |file: &Option<Artifact>| file.clone().map_or(Value::None, Value::File);
         let fields = vec![
             (RUNFILES_TREE.into(), file(&self.runfiles_tree)),
@@ -245,7 +255,7 @@ impl FilesToRun {
 impl DefaultInfo {
     /// Of a target that is only these files.
     pub fn of_files(files: Depset) -> Self {
-        let runfiles = Arc::new(Runfiles::empty());
+        let runfiles = Runfiles::empty();
         DefaultInfo {
             files,
             default_runfiles: runfiles.clone(),
@@ -256,12 +266,17 @@ impl DefaultInfo {
 
     /// As an instance of the provider.
     pub fn to_instance(&self) -> ProviderInstance {
-        let fields = vec![
-            ("data_runfiles".into(), Value::Runfiles(self.data_runfiles.clone())),
-            ("default_runfiles".into(), Value::Runfiles(self.default_runfiles.clone())),
-            ("files".into(), Value::Depset(self.files.clone())),
-            ("files_to_run".into(), self.files_to_run.to_value()),
+        // Every target has one: the names are made once.
+        static NAMES: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+            ["data_runfiles", "default_runfiles", "files", "files_to_run"].map(Arc::from)
+        });
+        let values = [
+            Value::Runfiles(self.data_runfiles.clone()),
+            Value::Runfiles(self.default_runfiles.clone()),
+            Value::Depset(self.files.clone()),
+            self.files_to_run.to_value(),
         ];
+        let fields = NAMES.iter().cloned().zip(values).collect();
         ProviderInstance::new(Builtin::DefaultInfo.id(), fields)
     }
 
@@ -269,7 +284,7 @@ impl DefaultInfo {
     pub fn from_instance(instance: &ProviderInstance) -> Self {
         let runfiles = |name: &str| match instance.get(name) {
             Some(Value::Runfiles(runfiles)) => runfiles.clone(),
-            _ => Arc::new(Runfiles::empty()),
+            _ => Runfiles::empty(),
         };
         DefaultInfo {
             files: match instance.get("files") {

@@ -20,7 +20,7 @@ pub struct ConfiguredTarget {
     /// Sorted by id.
     pub providers: Vec<Arc<ProviderInstance>>,
     /// What its rule registered, in order.
-    pub actions: Vec<Action>,
+    pub actions: Vec<Arc<Action>>,
     /// Changes exactly with the providers: what a dependent's saved unit is checked against.
     pub fingerprint: Fingerprint,
 }

@@ -3,22 +3,21 @@
 //! It is complete before the first rule runs. So a cycle is found without running anything, and
 //! rules run bottom-up, in parallel, each exactly once, without waiting for one another.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use rayon::prelude::*;
 use rbz_engine::diagnostic::{Diagnostic, Frame};
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::label::Label;
 
-use crate::attr::{AttrDefault, AttrKind, AttrSchema, AttrValue, Cfg, LabelAttr};
+use crate::attr::{AttrDefault, AttrValue, Cfg, LabelAttr};
 use crate::conditions::Conditions;
 use crate::configuration::Configuration;
 use crate::loader::Loader;
 use crate::package::{Package, RuleTarget, Target, TargetKind};
+use crate::resolved_attributes::{ResolvedAttribute, ResolvedAttributes};
 use crate::rule::{NativeRule, RuleRef, RuleSchema};
-use crate::rule_context::{ResolvedAttribute, ResolvedAttributes};
 use crate::transitions::Transitions;
 
 /// The number of a node in its graph.
@@ -83,10 +82,18 @@ pub enum ResolvedKind {
 
 /// What identifies a node. A target whose rule has a transition is there twice: as it is asked
 /// for, and as it is.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 struct NodeKey {
     label: Label,
-    configuration: Fingerprint,
+    /// The number of the configuration in this graph.
+    configuration: usize,
+    own_configuration: bool,
+}
+
+/// A node that has a number and is not resolved yet.
+struct Unresolved {
+    label: Label,
+    configuration: Arc<Configuration>,
     own_configuration: bool,
 }
 
@@ -105,6 +112,7 @@ pub struct DependencyGraph {
     /// Parents before children, as they were found.
     pub nodes: Vec<Node>,
     ids: HashMap<NodeKey, NodeId>,
+    configurations: HashMap<Fingerprint, usize>,
 }
 
 /// What resolution works with.
@@ -124,15 +132,16 @@ impl DependencyGraph {
         roots: &[(Label, Arc<Configuration>)],
         resolver: &Resolver,
     ) -> Vec<NodeId> {
-        let mut frontier: Vec<(NodeId, NodeKey, Arc<Configuration>)> = Vec::new();
+        let mut frontier: Vec<Unresolved> = Vec::new();
         let root_ids = roots
             .iter()
             .map(|(label, configuration)| self.node(label, configuration, false, &mut frontier))
             .collect();
         while !frontier.is_empty() {
-            let resolve = |(id, key, configuration): (NodeId, NodeKey, Arc<Configuration>)| {
-                let resolved = resolver.resolve(&key.label, &configuration, key.own_configuration);
-                (id, resolved)
+            let resolve = |unresolved: Unresolved| {
+                let Unresolved { label, configuration, own_configuration } = &unresolved;
+                let resolved = resolver.resolve(label, configuration, *own_configuration);
+                (unresolved, resolved)
             };
             let found: Vec<_> = match frontier.len() {
                 // A chain of targets is resolved one by one, without hand-over.
@@ -143,90 +152,96 @@ impl DependencyGraph {
                     .install(|| frontier.into_par_iter().map(resolve).collect()),
             };
             frontier = Vec::new();
-            for (id, resolved) in found {
-                match resolved {
-                    Err(error) => self.nodes[id].state = Err(error),
-                    Ok((target, wanted)) => {
-                        let edges = wanted
-                            .into_iter()
-                            .map(|wanted| Edge {
-                                node: self.node(
-                                    &wanted.label,
-                                    &wanted.configuration,
-                                    wanted.own_configuration,
-                                    &mut frontier,
-                                ),
-                                label: wanted.label,
-                                attribute: wanted.attribute,
-                                implicit: wanted.implicit,
-                            })
-                            .collect();
-                        self.nodes[id].state = Ok(target);
-                        self.nodes[id].edges = edges;
-                    }
+            self.nodes.reserve(found.len());
+            // In the order in which they got their numbers.
+            for (Unresolved { label, configuration, .. }, resolved) in found {
+                let (state, wanted) = match resolved {
+                    Ok((target, wanted)) => (Ok(target), wanted),
+                    Err(error) => (Err(error), Vec::new()),
+                };
+                let mut edges = Vec::with_capacity(wanted.len());
+                for wanted in wanted {
+                    let node = self.node(
+                        &wanted.label,
+                        &wanted.configuration,
+                        wanted.own_configuration,
+                        &mut frontier,
+                    );
+                    let Wanted { label, attribute, implicit, .. } = wanted;
+                    edges.push(Edge { label, attribute, implicit, node });
                 }
+                self.nodes.push(Node { label, configuration, state, edges });
             }
         }
         root_ids
     }
 
+    /// The number of a node. One that is new is to be resolved.
     fn node(
         &mut self,
         label: &Label,
         configuration: &Arc<Configuration>,
         own_configuration: bool,
-        frontier: &mut Vec<(NodeId, NodeKey, Arc<Configuration>)>,
+        frontier: &mut Vec<Unresolved>,
     ) -> NodeId {
+        let configurations = self.configurations.len();
+        let number = self.configurations.entry(configuration.fingerprint());
+        let configuration_number = *number.or_insert(configurations);
         let key = NodeKey {
             label: label.clone(),
-            configuration: configuration.fingerprint(),
+            configuration: configuration_number,
             own_configuration,
         };
-        if let Some(id) = self.ids.get(&key) {
-            return *id;
-        }
-        let id = self.nodes.len();
-        self.ids.insert(key.clone(), id);
-        self.nodes.push(Node {
-            label: label.clone(),
-            configuration: configuration.clone(),
-            state: Err(Box::new(Diagnostic::internal(format!("`{label}` was not resolved")))),
-            edges: Vec::new(),
-        });
-        frontier.push((id, key, configuration.clone()));
-        id
+        let next = self.ids.len();
+        *self.ids.entry(key).or_insert_with(|| {
+            frontier.push(Unresolved {
+                label: label.clone(),
+                configuration: configuration.clone(),
+                own_configuration,
+            });
+            next
+        })
     }
 
     /// The nodes that `roots` need, each after all that it needs; and every cycle among them.
     pub fn order(&self, roots: &[NodeId]) -> (Vec<NodeId>, Vec<(NodeId, Diagnostic)>) {
-        let mut done: HashSet<NodeId> = HashSet::new();
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            OnPath,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.nodes.len()];
         let mut order = Vec::new();
         let mut cycles = Vec::new();
+        // The way down from the root: each node with its next edge.
+        let mut path: Vec<(NodeId, usize)> = Vec::new();
         for root in roots {
-            // The way down from the root: each node with its next edge.
-            let mut path: Vec<(NodeId, usize)> = Vec::new();
-            let mut on_path: HashMap<NodeId, usize> = HashMap::new();
-            if done.contains(root) {
+            if marks[*root] != Mark::New {
                 continue;
             }
             path.push((*root, 0));
-            on_path.insert(*root, 0);
+            marks[*root] = Mark::OnPath;
             while let Some((id, next)) = path.last_mut() {
                 let node = &self.nodes[*id];
                 let Some(edge) = node.edges.get(*next) else {
                     order.push(*id);
-                    done.insert(*id);
-                    on_path.remove(id);
+                    marks[*id] = Mark::Done;
                     path.pop();
                     continue;
                 };
                 *next += 1;
-                if let Some(start) = on_path.get(&edge.node) {
-                    let cycle: Vec<NodeId> = path[*start..].iter().map(|(id, _)| *id).collect();
-                    cycles.push((edge.node, self.cycle(&cycle)));
-                } else if !done.contains(&edge.node) {
-                    on_path.insert(edge.node, path.len());
-                    path.push((edge.node, 0));
+                match marks[edge.node] {
+                    Mark::New => {
+                        marks[edge.node] = Mark::OnPath;
+                        path.push((edge.node, 0));
+                    }
+                    Mark::OnPath => {
+                        let cycle = path.iter().map(|(id, _)| *id);
+                        let cycle: Vec<NodeId> = cycle.skip_while(|id| *id != edge.node).collect();
+                        cycles.push((edge.node, self.cycle(&cycle)));
+                    }
+                    Mark::Done => {}
                 }
             }
         }
@@ -337,7 +352,7 @@ impl Resolver<'_> {
         &self,
         target: &Target,
         rule: &RuleTarget,
-        schema: &RuleSchema,
+        schema: &Arc<RuleSchema>,
         configuration: &Arc<Configuration>,
     ) -> Result<(ResolvedAttributes, Vec<Wanted>), Box<Diagnostic>> {
         let conditions = Conditions {
@@ -346,10 +361,10 @@ impl Resolver<'_> {
             configuration,
             from: target.label.package(),
         };
-        let mut values: IndexMap<Arc<str>, (AttrValue, bool)> =
-            IndexMap::with_capacity(schema.attrs.len());
+        let mut values: Vec<Arc<ResolvedAttribute>> = Vec::with_capacity(schema.attrs.len());
         let mut computed = Vec::new();
-        for (name, attribute) in &schema.attrs {
+        let defaults = schema.shared_defaults();
+        for (index, (name, attribute)) in schema.attrs.iter().enumerate() {
             let given = match rule.attrs.get(name) {
                 Some(value) => conditions.resolve(value).map_err(|mut error| {
                     error.message = format!(
@@ -361,57 +376,63 @@ impl Resolver<'_> {
                 None if &**name == "name" => Some(AttrValue::String(target.label.name().into())),
                 None => None,
             };
-            let value = match (given, &attribute.default) {
+            if let (None, Some(shared)) = (&given, &defaults[index]) {
+                values.push(shared.clone());
+                continue;
+            }
+            let (value, is_default) = match (given, &attribute.default) {
                 (Some(value), _) => (value, false),
                 (None, AttrDefault::Value(value)) => (value.clone(), true),
                 (None, AttrDefault::Computed(function)) => {
-                    computed.push((name.clone(), function));
-                    (AttrValue::None, true)
+                    computed.push((index, function));
+                    (AttrValue::None, false)
                 }
             };
-            values.insert(name.clone(), value);
+            values.push(Arc::new(ResolvedAttribute {
+                kind: attribute.kind.clone(),
+                value,
+                dependencies: Vec::new(),
+                transitioned: attribute.is_transitioned(),
+                is_default,
+            }));
         }
-        for (name, function) in computed {
+        let mut attributes = ResolvedAttributes::new(schema.clone(), values);
+        for (index, function) in &computed {
             let value = self.transitions.computed_default(
                 self.loader,
                 function,
-                &schema.attrs[&name],
-                &values,
+                &schema.attrs[*index],
+                &attributes,
                 target,
             )?;
-            values.insert(name, (value, true));
+            attributes.at_mut(*index).value = value;
         }
         let mut wanted = Vec::new();
-        let mut attributes = IndexMap::with_capacity(values.len());
-        for (name, (value, is_default)) in values {
-            let schema = &schema.attrs[&name];
-            let mut resolved = ResolvedAttribute {
-                kind: schema.kind.clone(),
-                value,
-                dependencies: Vec::new(),
-                transitioned: false,
-                is_default: is_default && matches!(schema.default, AttrDefault::Value(_)),
-            };
-            if let Some(label_attr) = label_attr(schema) {
-                resolved.transitioned = matches!(label_attr.cfg, Cfg::Transition(_));
-                for label in labels(&resolved.value) {
-                    resolved.dependencies.push((label.clone(), wanted.len()));
-                    wanted.push(Wanted {
-                        label,
-                        attribute: name.clone(),
-                        implicit: is_default || name.starts_with('_'),
-                        configuration: configuration.clone(),
-                        own_configuration: false,
-                    });
-                }
+        for (index, (name, declared)) in schema.attrs.iter().enumerate() {
+            if declared.labels().is_none() {
+                continue;
             }
-            attributes.insert(name, resolved);
+            let labels = attributes.at(index).value.labels();
+            if labels.is_empty() {
+                continue;
+            }
+            let attribute = attributes.at_mut(index);
+            let is_computed = computed.iter().any(|(other, _)| *other == index);
+            let implicit = attribute.is_default || is_computed || name.starts_with('_');
+            for label in labels {
+                attribute.dependencies.push((label.clone(), wanted.len()));
+                wanted.push(Wanted {
+                    label,
+                    attribute: name.clone(),
+                    implicit,
+                    configuration: configuration.clone(),
+                    own_configuration: false,
+                });
+            }
         }
         // Transitions see all attributes, so they run after the last one is known.
-        for (name, resolved) in &attributes {
-            let Some(LabelAttr { cfg: Cfg::Transition(transition), .. }) =
-                label_attr(&schema.attrs[name])
-            else {
+        for (resolved, schema) in attributes.values().zip(schema.attrs.values()) {
+            let Some(LabelAttr { cfg: Cfg::Transition(transition), .. }) = schema.labels() else {
                 continue;
             };
             if resolved.dependencies.is_empty() {
@@ -433,28 +454,4 @@ fn located(mut error: Box<Diagnostic>, target: &Target) -> Box<Diagnostic> {
         error.place = Some(target.place.clone());
     }
     error
-}
-
-fn label_attr(schema: &AttrSchema) -> Option<&LabelAttr> {
-    match &*schema.kind {
-        AttrKind::Label(attr)
-        | AttrKind::LabelList(attr)
-        | AttrKind::LabelKeyedStringDict(attr)
-        | AttrKind::StringKeyedLabelDict(attr) => Some(attr),
-        _ => None,
-    }
-}
-
-fn labels(value: &AttrValue) -> Vec<Label> {
-    match value {
-        AttrValue::Label(label) => vec![label.clone()],
-        AttrValue::LabelList(labels) => labels.clone(),
-        AttrValue::LabelKeyedStringDict(entries) => {
-            entries.iter().map(|(label, _)| label.clone()).collect()
-        }
-        AttrValue::StringKeyedLabelDict(entries) => {
-            entries.iter().map(|(_, label)| label.clone()).collect()
-        }
-        _ => Vec::new(),
-    }
 }

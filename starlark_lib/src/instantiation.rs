@@ -1,6 +1,5 @@
 //! Instantiation: a call of a rule in a BUILD file becomes a target.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbz_engine::diagnostic::Diagnostic;
@@ -102,10 +101,11 @@ fn declare<'v>(
         return Err(keyword_error("name", Diagnostic::user(message)));
     };
     let what = format!("`{rule}` rule `{name}`");
-    let mut attrs: Attrs = BTreeMap::new();
+    let mut attrs = Attrs::default();
     for (key, value) in given.iter() {
         let key = dialect::real_name(key.as_str());
-        let Some(attr) = schema.attrs.get(key).filter(|_| !key.starts_with('_')) else {
+        let declared = schema.attrs.get_key_value(key).filter(|_| !key.starts_with('_'));
+        let Some((name, attr)) = declared else {
             return Err(keyword_error(key, unknown_attribute(schema, key)));
         };
         // `None` means "not given".
@@ -113,7 +113,7 @@ fn declare<'v>(
             continue;
         }
         let value = convert(attr, key, &what, *value, evaluation, package)?;
-        attrs.insert(key.into(), value);
+        attrs.insert(name.clone(), value);
     }
     for (key, attr) in &schema.attrs {
         if attr.mandatory && !attrs.contains_key(key) {
@@ -123,6 +123,7 @@ fn declare<'v>(
         }
     }
     package_defaults(schema, &mut attrs, package);
+    attrs.shrink();
     let visibility = target_visibility(&attrs, evaluation, package)?;
     let outputs = outputs(schema, name, &attrs)?;
     let target = RuleTarget {

@@ -1,6 +1,6 @@
 //! The loader: modules, packages and repositories of one session.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -17,6 +17,7 @@ use crate::glob::{IgnoredDirectories, SharedIgnored};
 use crate::globals::GlobalSet;
 use crate::loader_options::LoaderOptions;
 use crate::module::{LoadedModule, Modules};
+use crate::module_closure::ModuleClosure;
 use crate::native_rule;
 use crate::nearest;
 use crate::package::{Package, Target};
@@ -290,13 +291,18 @@ impl Loader {
     /// The files that the package `id` is made of besides its BUILD file.
     pub fn loaded_files(&self, id: &PackageId) -> Result<LoadedFiles, Box<Diagnostic>> {
         let package = self.loaded_package(id)?;
-        let modules = package.dependencies.iter().filter_map(|dependency| match dependency {
+        let closures = ModuleClosure::all(&package.closures);
+        let dependencies = closures.iter().flat_map(|closure| &closure.own.dependencies);
+        let modules = dependencies.filter_map(|dependency| match dependency {
             Dependency::Content { path, .. } if path.extension()? == "bzl" => Some(path.clone()),
             _ => None,
         });
-        let own = (id.repo.clone(), self.repository_root(&id.repo)?);
-        let repositories = package.repositories.iter().cloned().chain([own]).collect();
-        Ok(LoadedFiles { modules: modules.collect(), repositories })
+        let mut repositories = BTreeMap::from([(id.repo.clone(), self.repository_root(&id.repo)?)]);
+        repositories.extend(closures.iter().map(|closure| closure.own.repository.clone()));
+        Ok(LoadedFiles {
+            modules: modules.collect(),
+            repositories: repositories.into_iter().collect(),
+        })
     }
 
     /// How many packages have been loaded so far.
@@ -363,16 +369,15 @@ impl Loader {
     /// Everything that anything loaded in this session relied on.
     pub fn dependencies(&self) -> Vec<Dependency> {
         let packages = self.packages.lock().unwrap_or_else(|poison| poison.into_inner());
-        let mut all: Vec<Dependency> = packages
+        let all: Vec<Dependency> = packages
             .values()
             .filter_map(|cell| cell.get()?.as_ref().ok())
             .flat_map(|package| package.dependencies.iter().cloned())
             .chain(self.shared.modules.dependencies())
+            .chain(self.shared.saved.dependencies_of_modules())
             .chain(self.shared.made.dependencies())
             .chain(self.noted.lock().unwrap_or_else(|poison| poison.into_inner()).iter().cloned())
             .collect();
-        all.sort();
-        all.dedup();
-        all
+        Dependency::sorted(all)
     }
 }

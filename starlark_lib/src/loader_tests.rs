@@ -143,7 +143,9 @@ fn a_rule_makes_targets_for_itself_its_sources_and_its_outputs() {
     );
     let TargetKind::Rule(rule) = &package.targets["x"].kind else { panic!() };
     assert!(!rule.attrs.contains_key("order"));
-    let Configurable::Plain(AttrValue::LabelList(srcs)) = &rule.attrs["srcs"] else { panic!() };
+    let Configurable::Plain(AttrValue::LabelList(srcs)) = rule.attrs.get("srcs").unwrap() else {
+        panic!()
+    };
     assert_eq!(srcs[1].to_string(), "//a:none.txt");
 }
 
@@ -341,7 +343,10 @@ fn the_shipped_repositories_load() {
     }
     let package = loader.package(&PackageId::new(RepoName::main(), "")).unwrap();
     let TargetKind::Rule(rule) = &package.targets["l"].kind else { panic!() };
-    assert_eq!(rule.attrs["load"], Configurable::Plain(AttrValue::String("fasl".into())));
+    assert_eq!(
+        rule.attrs.get("load").unwrap(),
+        &Configurable::Plain(AttrValue::String("fasl".into()))
+    );
 }
 
 #[test]
@@ -391,7 +396,7 @@ r(
     ]);
     let package = workspace.package("a").unwrap();
     let TargetKind::Rule(rule) = &package.targets["x"].kind else { panic!() };
-    let parts = |name: &str| match &rule.attrs[name] {
+    let parts = |name: &str| match rule.attrs.get(name).unwrap() {
         Configurable::Select(parts) => parts.len(),
         Configurable::Plain(_) => 0,
     };

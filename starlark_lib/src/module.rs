@@ -1,14 +1,14 @@
 //! Modules: .bzl files, each parsed and evaluated once, whoever loads it.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::{Diagnostic, Frame, Place};
 use rbz_engine::digest::{Digest, Fingerprint, FingerprintBuilder};
 use rbz_engine::file_state::EntryKind;
-use rbz_engine::label::{Label, PackageId, RepoName};
+use rbz_engine::label::{Label, PackageId};
 use starlark::codemap::FileSpan;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, FileLoader};
@@ -21,6 +21,7 @@ use crate::evaluation::{Evaluation, ModuleStage, Stage};
 use crate::limits;
 use crate::load_visibility;
 use crate::loader::Shared;
+use crate::module_closure::{ModuleClosure, ModuleFiles};
 use crate::nearest;
 use crate::package::PackagePattern;
 use crate::source_tree::SourceTree;
@@ -35,9 +36,7 @@ pub struct LoadedModule {
     /// Changes with its text and that of all it loads.
     pub fingerprint: Fingerprint,
     /// What it and all it loads relied on.
-    pub dependencies: Arc<Vec<Dependency>>,
-    /// The repositories that it and all it loads lie in.
-    pub repositories: BTreeSet<RepoName>,
+    pub closure: Arc<ModuleClosure>,
     /// Which packages besides its own may load it; `None`: all.
     pub visibility: Option<Vec<PackagePattern>>,
 }
@@ -203,20 +202,20 @@ impl Modules {
         let loaded = self.loaded_by(&file.loads, label.package(), shared)?;
         let mut builder = FingerprintBuilder::new("module");
         builder.str(&label.to_string()).digest(&file.digest);
-        let mut dependencies: Vec<Dependency> = file.dependencies.clone();
-        let mut repositories = BTreeSet::from([label.package().repo.clone()]);
-        for module in loaded.modules.values() {
-            repositories.extend(module.repositories.iter().cloned());
-            dependencies.extend(module.dependencies.iter().cloned());
-        }
+        let mut parts = Vec::new();
         for load in &file.loads {
             if let Some(module) = loaded.modules.get(&load.text) {
                 builder.part(&module.fingerprint);
+                parts.push(module.closure.clone());
             }
         }
-        dependencies.sort();
-        dependencies.dedup();
         let fingerprint = builder.finish();
+        let repo = &label.package().repo;
+        let own = ModuleFiles {
+            dependencies: file.dependencies.clone(),
+            repository: (repo.clone(), shared.repository(repo)?.directory.clone()),
+        };
+        let closure = Arc::new(ModuleClosure::new(own, parts));
         // A poisoned lock means that the parser panicked; then there is no AST.
         let ast = file.ast.lock().unwrap_or_else(|poison| poison.into_inner()).take();
         let Some(ast) = ast else {
@@ -253,14 +252,7 @@ impl Modules {
             Stage::Module(module) => module.visibility.into_inner(),
             _ => None,
         };
-        Ok(LoadedModule {
-            label: label.clone(),
-            frozen,
-            fingerprint,
-            dependencies: Arc::new(dependencies),
-            repositories,
-            visibility,
-        })
+        Ok(LoadedModule { label: label.clone(), frozen, fingerprint, closure, visibility })
     }
 
     /// The modules that a file of the package `from` loads, with a check that it may, and that they

@@ -72,6 +72,7 @@ fn make_schema(rule: NativeRule) -> RuleSchema {
         attrs.insert(name.into(), schema);
     }
     RuleSchema {
+        shared_defaults: Default::default(),
         rule: RuleRef::Native(rule),
         attrs,
         executable: false,

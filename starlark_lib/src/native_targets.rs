@@ -1,6 +1,6 @@
 //! What analysis makes of targets without running a rule: files and native rules.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rbz_engine::artifact::{Artifact, ArtifactKind, Root};
 use rbz_engine::depset::Depset;
@@ -15,8 +15,17 @@ use crate::builtin_providers::{Builtin, DefaultInfo};
 use crate::configured_target::ConfiguredTarget;
 use crate::dependency_graph::Node;
 use crate::loader::Loader;
+use crate::resolved_attributes::ResolvedAttributes;
 use crate::rule::NativeRule;
-use crate::rule_context::ResolvedAttributes;
+
+/// What a file of the source tree has in place of a rule's name.
+const SOURCE_FILE: &str = "source file";
+
+/// Half of all targets are such files.
+fn source_file_name() -> Arc<str> {
+    static NAME: LazyLock<Arc<str>> = LazyLock::new(|| SOURCE_FILE.into());
+    NAME.clone()
+}
 
 /// A configured target without actions.
 pub fn passive(node: &Node, rule: &str, providers: Vec<ProviderInstance>) -> ConfiguredTarget {
@@ -24,7 +33,7 @@ pub fn passive(node: &Node, rule: &str, providers: Vec<ProviderInstance>) -> Con
     providers.sort_by(|a, b| a.id.cmp(&b.id));
     ConfiguredTarget {
         label: node.label.clone(),
-        rule: rule.into(),
+        rule: if rule == SOURCE_FILE { source_file_name() } else { rule.into() },
         configuration: node.configuration.name().clone(),
         fingerprint: fingerprint(&node.label, rule, &providers),
         providers,
@@ -57,7 +66,7 @@ pub fn source_file(node: &Node, loader: &Loader) -> Result<ConfiguredTarget, Box
     let exec_path = join(&label.package().exec_dir(), label.name());
     let artifact = Artifact::new(kind, Root::Source, &exec_path, label.clone());
     let info = DefaultInfo::of_files(Depset::of_files([artifact]));
-    Ok(passive(node, "source file", vec![info.to_instance()]))
+    Ok(passive(node, SOURCE_FILE, vec![info.to_instance()]))
 }
 
 /// An output of a rule.

@@ -1,14 +1,12 @@
 //! Loading of packages: a BUILD file becomes a [`Package`].
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::Fingerprint;
 use rbz_engine::event::Event;
-use rbz_engine::label::{PackageId, RepoName};
+use rbz_engine::label::PackageId;
 use starlark::environment::Module;
 use starlark::eval::Evaluator;
 
@@ -17,6 +15,7 @@ use crate::evaluation::{Evaluation, Stage};
 use crate::limits;
 use crate::loader::Shared;
 use crate::module::load_statements;
+use crate::module_closure::ModuleClosure;
 use crate::package::Package;
 use crate::package_builder::PackageBuilder;
 use crate::saved_packages::{self, SavedPackage};
@@ -27,10 +26,10 @@ use crate::starlark_error;
 pub struct LoadedPackage {
     /// The package.
     pub package: Arc<Package>,
-    /// Files, directories and absences, those of the modules that it loads included.
+    /// Files, directories and absences, but for those that its modules relied on.
     pub dependencies: Vec<Dependency>,
-    /// Where the repositories lay whose files were loaded.
-    pub repositories: Vec<(RepoName, PathBuf)>,
+    /// What the modules that it loads relied on.
+    pub closures: Vec<Arc<ModuleClosure>>,
 }
 
 /// The package `id`: as it was saved, or else evaluated and saved.
@@ -39,16 +38,15 @@ pub fn load(id: &PackageId, shared: &Shared) -> Result<LoadedPackage, Box<Diagno
     if let Some(package) = shared.saved.find(id, key, shared) {
         return Ok(package);
     }
-    let saved = evaluate(id, key, shared)?;
-    if let Err(diagnostic) = shared.saved.add(&saved) {
+    let (saved, closures) = evaluate(id, key, shared)?;
+    if let Err(diagnostic) = shared.saved.add(&saved, &closures) {
         // Nothing is lost but time.
         let warning = format!("the package `{id}` cannot be saved: {diagnostic}");
         shared.session.events.event(Event::Warning(warning));
     }
     let mut dependencies = saved.dependencies;
     dependencies.extend(saved.glob_dependencies);
-    let repositories = saved.repositories;
-    Ok(LoadedPackage { package: Arc::new(saved.package), dependencies, repositories })
+    Ok(LoadedPackage { package: saved.package, dependencies, closures })
 }
 
 /// Evaluates the BUILD file of a package.
@@ -56,7 +54,7 @@ fn evaluate(
     id: &PackageId,
     key: Fingerprint,
     shared: &Shared,
-) -> Result<SavedPackage, Box<Diagnostic>> {
+) -> Result<(SavedPackage, Vec<Arc<ModuleClosure>>), Box<Diagnostic>> {
     let mut tree = SourceTree::new(shared.files.clone());
     let root = shared.repository(&id.repo)?;
     let Some(build_file) = root.build_file(id, &mut tree)? else {
@@ -89,27 +87,16 @@ fn evaluate(
     };
     let finished = builder.into_inner().finish()?;
     let prelude = shared.prelude_of(&id.repo)?;
-    let mut dependencies = finished.dependencies;
-    let mut repositories = BTreeSet::new();
-    for module in loaded.modules.values().chain(&prelude) {
-        dependencies.extend(module.dependencies.iter().cloned());
-        repositories.extend(module.repositories.iter().cloned());
-    }
-    dependencies.sort();
-    dependencies.dedup();
-    let mut places = Vec::with_capacity(repositories.len());
-    for repo in repositories {
-        let directory = shared.repository(&repo)?.directory.clone();
-        places.push((repo, directory));
-    }
-    Ok(SavedPackage {
+    let modules = loads.iter().filter_map(|load| loaded.modules.get(&load.text)).chain(&prelude);
+    let closures = modules.map(|module| module.closure.clone()).collect();
+    let saved = SavedPackage {
         key,
-        package: finished.package,
-        dependencies,
+        package: Arc::new(finished.package),
+        dependencies: finished.dependencies,
         glob_dependencies: finished.glob_dependencies,
         globs: finished.globs,
-        repositories: places,
-    })
+    };
+    Ok((saved, closures))
 }
 
 fn no_such_package(id: &PackageId) -> Diagnostic {

@@ -20,9 +20,10 @@ use crate::loader::Loader;
 /// Collects the actions that requested targets need.
 pub struct PlanBuilder<'a> {
     /// All actions there are.
-    actions: Vec<&'a Action>,
-    /// The actions that write a path: more than one is an error if anybody needs it.
-    writers: HashMap<&'a str, Vec<usize>>,
+    actions: Vec<&'a Arc<Action>>,
+    /// The actions that write a path. More than one is an error if anybody needs it, so the others
+    /// are apart.
+    writers: HashMap<&'a str, (usize, Vec<usize>)>,
     needed: Vec<bool>,
     /// Whether the status of the workspace is.
     needs_status: bool,
@@ -33,7 +34,7 @@ impl<'a> PlanBuilder<'a> {
     /// For requests to some of `targets`.
     pub fn new(targets: impl Iterator<Item = &'a Arc<ConfiguredTarget>>) -> Self {
         let mut actions = Vec::new();
-        let mut writers: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut writers: HashMap<&str, (usize, Vec<usize>)> = HashMap::new();
         // A target that is there by several names has its actions once.
         let mut known = HashSet::new();
         for target in targets {
@@ -42,7 +43,11 @@ impl<'a> PlanBuilder<'a> {
             }
             for action in &target.actions {
                 for output in &action.outputs {
-                    writers.entry(output.exec_path()).or_default().push(actions.len());
+                    let action = actions.len();
+                    writers
+                        .entry(output.exec_path())
+                        .and_modify(|(_, others)| others.push(action))
+                        .or_insert((action, Vec::new()));
                 }
                 actions.push(action);
             }
@@ -71,8 +76,9 @@ impl<'a> PlanBuilder<'a> {
                 continue;
             }
             for file in node.direct().iter().filter_map(Value::as_file) {
-                if let Some(writers) = self.writers.get(file.exec_path()) {
-                    stack.extend(writers);
+                if let Some((writer, others)) = self.writers.get(file.exec_path()) {
+                    stack.push(*writer);
+                    stack.extend(others);
                 } else if status.contains(file) {
                     self.needs_status = true;
                 }
@@ -105,7 +111,7 @@ impl<'a> PlanBuilder<'a> {
         let mut plan = Plan::new(workspace, repositories);
         for (action, needed) in self.actions.iter().zip(&self.needed) {
             if *needed {
-                plan.add((*action).clone())?;
+                plan.add(Arc::clone(action))?;
             }
         }
         if self.needs_status {

@@ -271,9 +271,7 @@ fn kept(
     ignore_absent(std::fs::remove_dir_all(&directory))
         .map_err(|error| machine("remove", &directory, error))?;
     std::fs::create_dir_all(&directory).map_err(|error| machine("make", &directory, error))?;
-    let mut dependencies = make(&directory)?;
-    dependencies.sort();
-    dependencies.dedup();
+    let dependencies = Dependency::sorted(make(&directory)?);
     // Answers about what was there before no longer hold.
     shared.files.forget_below(&directory);
     let marker = Marker { fingerprint, dependencies };

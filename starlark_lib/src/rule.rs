@@ -1,7 +1,7 @@
 //! Rules: what `rule()` declares, as plain data.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use rbz_engine::digest::Fingerprint;
@@ -10,6 +10,7 @@ use rbz_engine::value::{FunctionRef, ProviderId};
 use serde::{Deserialize, Serialize};
 
 use crate::attr::AttrSchema;
+use crate::resolved_attributes::ResolvedAttribute;
 
 /// A rule by name. From it the loader finds the rule's value, in the frozen module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +72,14 @@ impl NativeRule {
 }
 
 impl RuleRef {
+    /// Its name, to be kept with each of its targets.
+    pub fn shared_name(&self) -> Arc<str> {
+        match self {
+            RuleRef::Starlark { name, .. } => name.clone(),
+            RuleRef::Native(rule) => rule.name().into(),
+        }
+    }
+
     /// The rule's name, such as `lisp_library`.
     pub fn name(&self) -> &str {
         match self {
@@ -114,6 +123,9 @@ pub struct RuleSchema {
     pub doc: Arc<str>,
     /// Changes with the rule's code: the digest of the text of its module and of all it loads.
     pub fingerprint: Fingerprint,
+    /// See [`RuleSchema::shared_defaults`].
+    #[serde(skip)]
+    pub shared_defaults: OnceLock<Box<[Option<Arc<ResolvedAttribute>>]>>,
 }
 
 /// What `build_setting = config.*()` declares.

@@ -11,29 +11,12 @@ use rbz_engine::diagnostic::{Diagnostic, Place};
 use rbz_engine::label::{Label, check_name, join};
 use rbz_engine::value::TargetValue;
 
-use crate::attr::{AttrKind, AttrValue};
+use crate::attr::AttrValue;
 use crate::builtin_providers::{Builtin, DefaultInfo, FilesToRun};
 use crate::configuration::{Configuration, OptionReads};
 use crate::configured_target::ConfiguredTarget;
+use crate::resolved_attributes::{ResolvedAttribute, ResolvedAttributes};
 use crate::rule::RuleSchema;
-
-/// An attribute of a target in a configuration: every `select` resolved, every default filled in.
-#[derive(Clone, Debug)]
-pub struct ResolvedAttribute {
-    /// Its type.
-    pub kind: Arc<AttrKind>,
-    /// Its value.
-    pub value: AttrValue,
-    /// For labels: the labels in order, each with its index among the target's dependencies.
-    pub dependencies: Vec<(Label, usize)>,
-    /// Whether a `transition` configures its dependencies.
-    pub transitioned: bool,
-    /// Whether it has the value that the rule gives it, which is no function's.
-    pub is_default: bool,
-}
-
-/// The attributes of a target by name, in the order of the rule.
-pub type ResolvedAttributes = IndexMap<Arc<str>, ResolvedAttribute>;
 
 /// The shell of `run_shell`.
 #[derive(Clone, Debug)]
@@ -74,7 +57,7 @@ pub struct RuleContext {
 /// The actions and outputs of a target whose rule is being evaluated; nothing at the start.
 #[derive(Debug, Default)]
 pub struct Made {
-    actions: Vec<Action>,
+    actions: Vec<Arc<Action>>,
     outputs: IndexMap<Arc<str>, DeclaredOutput>,
     finished: bool,
 }
@@ -211,12 +194,12 @@ impl RuleContext {
                 }
             }
         }
-        state.actions.push(action);
+        state.actions.push(Arc::new(action));
         Ok(())
     }
 
     /// Ends the evaluation: yields the actions, and fails if a declared output has none.
-    pub fn finish(&self) -> Result<Vec<Action>, Diagnostic> {
+    pub fn finish(&self) -> Result<Vec<Arc<Action>>, Diagnostic> {
         let mut state = self.state()?;
         state.finished = true;
         let missing = state.outputs.values().find(|output| !output.written);
@@ -233,6 +216,7 @@ impl RuleContext {
             error.place = output.place.clone();
             return Err(error);
         }
+        state.actions.shrink_to_fit();
         Ok(std::mem::take(&mut state.actions))
     }
 
@@ -321,11 +305,12 @@ mod tests {
     #[test]
     fn a_context_is_dead_after_its_rule() {
         let options = ConfigurationOptions::default();
+        let schema = crate::native_rule::schema(NativeRule::Alias).clone();
         let context = RuleContext {
             label: PackageId::new(RepoName::main(), "a").label("x"),
-            schema: crate::native_rule::schema(NativeRule::Alias).clone(),
             configuration: Configuration::of_command_line(&options, []).unwrap(),
-            attributes: Arc::default(),
+            attributes: Arc::new(ResolvedAttributes::new(schema.clone(), Vec::new())),
+            schema,
             dependencies: Vec::new(),
             workspace: "ws".into(),
             build_file: "a/BUILD".into(),

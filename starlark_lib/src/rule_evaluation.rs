@@ -140,12 +140,12 @@ fn complete(
     let given = take(&mut providers, &Builtin::DefaultInfo.id());
     let (info, program) = default_info(context, given.as_deref(), predeclared)?;
     let mut actions = context.finish()?;
-    actions.extend(program);
+    actions.extend(program.map(Arc::new));
     providers.push(Arc::new(info.to_instance()));
     providers.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(ConfiguredTarget {
         label: context.label.clone(),
-        rule: context.schema.rule.name().into(),
+        rule: context.schema.rule.shared_name(),
         configuration: context.configuration.name().clone(),
         fingerprint: fingerprint(&context.label, context.schema.rule.name(), &providers),
         providers,
@@ -211,7 +211,7 @@ fn default_info(
         let found = names.iter().find_map(|name| field(name));
         match found {
             Some(Plain::Runfiles(runfiles)) => runfiles.clone(),
-            _ => Arc::new(Runfiles::empty()),
+            _ => Runfiles::empty(),
         }
     };
     let mut default_runfiles = runfiles(["runfiles", "default_runfiles"]);

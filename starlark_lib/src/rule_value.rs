@@ -333,6 +333,7 @@ pub fn rule_functions(builder: &mut GlobalsBuilder) {
             analysis_test,
             doc: doc.into_option().unwrap_or_default().into(),
             fingerprint: Fingerprint(fingerprint.0),
+            shared_defaults: Default::default(),
         };
         Ok(StarlarkRule { implementation, initializer, schema, exported: OnceCell::new() })
     }

@@ -5,19 +5,21 @@
 //! it mentions. Where only directories have changed that its globs walked, the globs are run
 //! again, and equal results leave the package as it is.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rbz_engine::dependency::Dependency;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
-use rbz_engine::label::{PackageId, RepoName};
+use rbz_engine::label::PackageId;
 use rbz_engine::record_log::{self, RecordLog};
 use serde::{Deserialize, Serialize};
 
 use crate::glob::{self, GlobSpec};
 use crate::loader::Shared;
+use crate::module_closure::{ModuleClosure, ModuleFiles};
 use crate::package::Package;
 use crate::package_loader::LoadedPackage;
 use crate::source_tree::SourceTree;
@@ -31,15 +33,13 @@ pub struct SavedPackage {
     /// See [`key`].
     pub key: Fingerprint,
     /// What was declared.
-    pub package: Package,
-    /// What must hold.
+    pub package: Arc<Package>,
+    /// What must hold, besides the closures of the modules.
     pub dependencies: Vec<Dependency>,
     /// The directories that the globs walked.
     pub glob_dependencies: Vec<Dependency>,
     /// The globs with the identities of their results.
     pub globs: Vec<(GlobSpec, Fingerprint)>,
-    /// Where the repositories lay whose files were loaded.
-    pub repositories: Vec<(RepoName, PathBuf)>,
 }
 
 /// The packages of earlier sessions.
@@ -49,10 +49,38 @@ pub struct SavedPackages {
 
 struct Kept {
     log: RecordLog,
-    /// Encoded: most are never asked for.
-    records: HashMap<PackageId, Vec<u8>>,
-    /// Number of records in the log.
+    /// Encoded, until somebody asks: then each is needed once. `None`: it was asked for, or is new.
+    packages: HashMap<PackageId, Option<Encoded>>,
+    closures: HashMap<Fingerprint, Arc<ModuleClosure>>,
+    /// Number of records of packages in the log.
     total: usize,
+}
+
+struct Encoded {
+    closures: Vec<Fingerprint>,
+    package: Vec<u8>,
+}
+
+/// How a record begins; of a package the rest follows.
+#[derive(Serialize, Deserialize)]
+enum Head {
+    /// A closure, after all that it is made of.
+    Closure(ModuleFiles, Vec<Fingerprint>),
+    /// A package, with the closures of the modules that it loads.
+    Package(PackageId, Vec<Fingerprint>),
+}
+
+/// A record of the log.
+type Record = Vec<u8>;
+
+fn record(head: &Head, rest: &[u8]) -> Result<Record, Diagnostic> {
+    let mut record = postcard::to_stdvec(head).map_err(not_encoded)?;
+    record.extend(rest);
+    Ok(record)
+}
+
+fn not_encoded(error: postcard::Error) -> Diagnostic {
+    Diagnostic::internal(format!("a package cannot be encoded: {error}"))
 }
 
 impl SavedPackages {
@@ -62,16 +90,28 @@ impl SavedPackages {
         std::fs::create_dir_all(&directory).map_err(|error| {
             Diagnostic::machine(format!("cannot make `{}`: {error}", directory.display()))
         })?;
-        let mut records = HashMap::new();
+        let mut packages = HashMap::new();
+        let mut closures: HashMap<Fingerprint, Arc<ModuleClosure>> = HashMap::new();
         let mut total = 0;
         let log = RecordLog::open(&directory.join("packages"), FORMAT, |record| {
-            total += 1;
-            if let Ok((id, rest)) = postcard::take_from_bytes::<PackageId>(record) {
-                records.insert(id, rest.to_vec());
+            match postcard::take_from_bytes(record) {
+                Ok((Head::Closure(own, parts), _)) => {
+                    let parts: Option<Vec<_>> =
+                        parts.iter().map(|part| closures.get(part).cloned()).collect();
+                    if let Some(parts) = parts {
+                        let closure = ModuleClosure::new(own, parts);
+                        closures.insert(closure.fingerprint, Arc::new(closure));
+                    }
+                }
+                Ok((Head::Package(id, closures), package)) => {
+                    total += 1;
+                    packages.insert(id, Some(Encoded { closures, package: package.to_vec() }));
+                }
+                Err(_) => {}
             }
         })
         .map_err(|error| Diagnostic::machine(error.to_string()))?;
-        Ok(SavedPackages { kept: Mutex::new(Kept { log, records, total }) })
+        Ok(SavedPackages { kept: Mutex::new(Kept { log, packages, closures, total }) })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -81,15 +121,18 @@ impl SavedPackages {
 
     /// The package, if it would be evaluated to the same again.
     pub fn find(&self, id: &PackageId, key: Fingerprint, shared: &Shared) -> Option<LoadedPackage> {
-        let bytes = self.kept().records.get(id)?.clone();
+        let (bytes, closures) = {
+            let kept = &mut *self.kept();
+            let Encoded { closures, package } = kept.packages.get_mut(id)?.take()?;
+            let closures: Option<Vec<Arc<ModuleClosure>>> =
+                closures.iter().map(|closure| kept.closures.get(closure).cloned()).collect();
+            (package, closures?)
+        };
         let saved: SavedPackage = postcard::from_bytes(&bytes).ok()?;
         let environment = |name: &str| shared.options.environment.get(name).cloned();
         let holds = |dependency: &Dependency| dependency.still_holds(&shared.files, &environment);
-        let unmoved = |(repo, directory): &(RepoName, PathBuf)| {
-            shared.repository(repo).is_ok_and(|root| root.directory == *directory)
-        };
         if saved.key != key
-            || !saved.repositories.iter().all(unmoved)
+            || !closures.iter().all(|closure| closure.holds(shared))
             || !saved.dependencies.iter().all(holds)
         {
             return None;
@@ -109,33 +152,79 @@ impl SavedPackages {
         }
         let mut dependencies = saved.dependencies;
         dependencies.extend(glob_dependencies);
-        let repositories = saved.repositories;
-        Some(LoadedPackage { package: Arc::new(saved.package), dependencies, repositories })
+        Some(LoadedPackage { package: saved.package, dependencies, closures })
+    }
+
+    /// What the modules relied on that were found unchanged.
+    pub fn dependencies_of_modules(&self) -> Vec<Dependency> {
+        let kept = self.kept();
+        let unchanged = kept.closures.values().filter(|closure| closure.is_known_to_hold());
+        unchanged.flat_map(|closure| closure.own.dependencies.iter().cloned()).collect()
     }
 
     /// Keeps a package for later sessions.
-    pub fn add(&self, saved: &SavedPackage) -> Result<(), Diagnostic> {
-        let internal =
-            |error| Diagnostic::internal(format!("a package cannot be encoded: {error}"));
+    pub fn add(
+        &self,
+        saved: &SavedPackage,
+        closures: &[Arc<ModuleClosure>],
+    ) -> Result<(), Diagnostic> {
         let id = &saved.package.id;
-        let body = postcard::to_stdvec(saved).map_err(internal)?;
-        let mut record = postcard::to_stdvec(id).map_err(internal)?;
-        record.extend(&body);
-        let mut kept = self.kept();
-        kept.records.insert(id.clone(), body);
-        kept.total += 1;
-        let machine = |error: rbz_engine::files::FileError| Diagnostic::machine(error.to_string());
-        if record_log::is_mostly_garbage(kept.records.len(), kept.total) {
-            let mut all = Vec::with_capacity(kept.records.len());
-            for (id, body) in &kept.records {
-                let mut record = postcard::to_stdvec(id).map_err(internal)?;
-                record.extend(body);
-                all.push(record);
+        let names = closures.iter().map(|closure| closure.fingerprint).collect();
+        let body = postcard::to_stdvec(saved).map_err(not_encoded)?;
+        let package = record(&Head::Package(id.clone(), names), &body)?;
+        let kept = &mut *self.kept();
+        let mut records = Vec::new();
+        for closure in ModuleClosure::all(closures) {
+            if let Entry::Vacant(new) = kept.closures.entry(closure.fingerprint) {
+                records.push(closure_record(closure)?);
+                new.insert(closure.clone());
             }
-            kept.total = all.len();
-            return kept.log.compact(all.iter().map(Vec::as_slice)).map_err(machine);
         }
-        kept.log.append(&record).map_err(machine)
+        records.push(package);
+        kept.log.append_all(records.iter().map(Vec::as_slice)).map_err(machine)?;
+        kept.packages.insert(id.clone(), None);
+        kept.total += 1;
+        match record_log::is_mostly_garbage(kept.packages.len(), kept.total) {
+            true => kept.compact(),
+            false => Ok(()),
+        }
+    }
+}
+
+fn machine(error: rbz_engine::files::FileError) -> Diagnostic {
+    Diagnostic::machine(error.to_string())
+}
+
+fn closure_record(closure: &ModuleClosure) -> Result<Record, Diagnostic> {
+    let parts = closure.parts.iter().map(|part| part.fingerprint).collect();
+    record(&Head::Closure(closure.own.clone(), parts), &[])
+}
+
+impl Kept {
+    /// Writes a log of the newest record of each package, and of the closures that they need.
+    fn compact(&mut self) -> Result<(), Diagnostic> {
+        let mut newest: HashMap<PackageId, (Vec<Fingerprint>, Record)> = HashMap::new();
+        self.log
+            .read_all(|record| {
+                if let Ok((Head::Package(id, closures), _)) = postcard::take_from_bytes(record) {
+                    newest.insert(id, (closures, record.to_vec()));
+                }
+            })
+            .map_err(machine)?;
+        let named = newest.values().flat_map(|(closures, _)| closures);
+        let mut roots: Vec<Arc<ModuleClosure>> = Vec::new();
+        for name in named.collect::<std::collections::BTreeSet<_>>() {
+            roots.extend(self.closures.get(name).cloned());
+        }
+        let needed = ModuleClosure::all(&roots);
+        let mut records: Vec<Record> =
+            needed.iter().map(|closure| closure_record(closure)).collect::<Result<_, _>>()?;
+        let needed: HashSet<Fingerprint> =
+            needed.iter().map(|closure| closure.fingerprint).collect();
+        self.closures.retain(|fingerprint, _| needed.contains(fingerprint));
+        self.total = newest.len();
+        records.extend(newest.into_values().map(|(_, record)| record));
+        self.log.compact(records.iter().map(Vec::as_slice)).map_err(machine)
     }
 }
 

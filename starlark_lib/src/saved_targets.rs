@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use rbz_engine::depset_log::DepsetLog;
+use rbz_engine::depset_log::{DepsetLog, Encoded};
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
 use rbz_engine::label::Label;
@@ -34,12 +34,8 @@ pub struct TargetKey {
     content: Fingerprint,
 }
 
-/// A configured target, and what of the configuration it depends on.
-#[derive(Serialize, Deserialize)]
-struct SavedTarget {
-    reads: Vec<(OptionName, Value)>,
-    target: ConfiguredTarget,
-}
+/// What of the configuration a target depends on, and the target.
+type SavedTarget = (Vec<(OptionName, Value)>, Arc<ConfiguredTarget>);
 
 /// What is known under a key: decoded when it is asked for.
 enum Known {
@@ -47,14 +43,17 @@ enum Known {
     Decoded(Vec<(OptionName, Value)>, Arc<ConfiguredTarget>),
 }
 
-/// A record of the log.
+/// How a record of the log begins; its data follow.
 #[derive(Serialize, Deserialize)]
-enum Record {
+enum Head {
     /// A node of depsets.
-    Node(Vec<u8>),
+    Node,
     /// A target.
-    Target(TargetKey, Vec<u8>),
+    Target(TargetKey),
 }
+
+/// How many bytes of records are kept before they are written.
+const CHUNK: usize = 1 << 20;
 
 /// All of them.
 #[derive(Default)]
@@ -66,8 +65,9 @@ struct State {
     known: HashMap<Fingerprint, (Fingerprint, Known)>,
     depsets: DepsetLog,
     log: Option<RecordLog>,
-    /// Records to be appended.
+    /// Records to be appended, and how many bytes they are.
     new: Vec<Vec<u8>>,
+    size: usize,
     /// How many targets are in the log, those that were replaced too.
     written: usize,
 }
@@ -76,11 +76,11 @@ impl SavedTargets {
     /// Those of the log at `path`. A log that cannot be used is the same as none.
     pub fn open(path: &Path) -> Self {
         let mut state = State::default();
-        let log = RecordLog::open(path, FORMAT, |record| match postcard::from_bytes(record) {
-            Ok(Record::Node(node)) => state.depsets.add_node(&node),
-            Ok(Record::Target(key, data)) => {
+        let log = RecordLog::open(path, FORMAT, |record| match postcard::take_from_bytes(record) {
+            Ok((Head::Node, node)) => state.depsets.add_node(node),
+            Ok((Head::Target(key), data)) => {
                 state.written += 1;
-                state.replace(key, Known::Encoded(data));
+                state.replace(key, Known::Encoded(data.to_vec()));
             }
             Err(_) => {}
         });
@@ -105,8 +105,8 @@ impl SavedTargets {
             return None;
         }
         if let Known::Encoded(bytes) = slot {
-            let saved: SavedTarget = state.depsets.decode(bytes)?;
-            *slot = Known::Decoded(saved.reads, Arc::new(saved.target));
+            let (reads, target): SavedTarget = state.depsets.decode(bytes)?;
+            *slot = Known::Decoded(reads, target);
         }
         let Known::Decoded(reads, target) = slot else { return None };
         let same = reads.iter().all(|(option, value)| read_again(configuration, option) == *value);
@@ -115,32 +115,45 @@ impl SavedTargets {
 
     /// Keeps a target that was evaluated.
     pub fn put(&self, key: TargetKey, reads: &OptionReads, target: &Arc<ConfiguredTarget>) {
+        let saved: SavedTarget = (reads.all(), target.clone());
+        let encoded = Encoded::new(&saved);
         let state = &mut *self.state();
-        let reads = reads.all();
         if state.log.is_some()
-            && let Some(records) = encode(&mut state.depsets, key, &reads, target)
+            && let Some(records) = records(&mut state.depsets, key, encoded)
         {
+            state.size += records.iter().map(Vec::len).sum::<usize>();
             state.new.extend(records);
             state.written += 1;
         }
-        state.replace(key, Known::Decoded(reads, target.clone()));
+        state.replace(key, Known::Decoded(saved.0, saved.1));
+        if state.size > CHUNK {
+            state.write();
+        }
     }
 
     /// Writes what is new to the log. What cannot be written is evaluated again next time.
     pub fn save(&self) {
         let state = &mut *self.state();
-        let new = std::mem::take(&mut state.new);
-        let Some(log) = &mut state.log else { return };
-        if log.append_all(new.iter().map(Vec::as_slice)).is_err() {
-            return;
-        }
-        if is_mostly_garbage(state.known.len(), state.written) {
+        state.write();
+        if state.log.is_some() && is_mostly_garbage(state.known.len(), state.written) {
             state.compact();
         }
     }
 }
 
 impl State {
+    /// Writes what is new. After a write that failed nothing is written any more: what follows would
+    /// mention nodes that are not there.
+    fn write(&mut self) {
+        self.size = 0;
+        let new = std::mem::take(&mut self.new);
+        if let Some(log) = &mut self.log
+            && log.append_all(new.iter().map(Vec::as_slice)).is_err()
+        {
+            self.log = None;
+        }
+    }
+
     /// Sets the target of a place. What was there before had other inputs or options.
     fn replace(&mut self, key: TargetKey, target: Known) {
         self.known.insert(key.place, (key.content, target));
@@ -149,21 +162,22 @@ impl State {
     /// Writes a log of what is there now in the place of the old one.
     fn compact(&mut self) {
         let mut depsets = DepsetLog::default();
-        let mut records = Vec::new();
+        let mut all = Vec::new();
         let mut written = 0;
         for (place, (content, slot)) in &mut self.known {
             let key = TargetKey { place: *place, content: *content };
             if let Known::Encoded(bytes) = slot {
-                let Some(saved) = self.depsets.decode::<SavedTarget>(bytes) else { continue };
-                *slot = Known::Decoded(saved.reads, Arc::new(saved.target));
+                let Some((reads, target)) = self.depsets.decode(bytes) else { continue };
+                *slot = Known::Decoded(reads, target);
             }
             if let Known::Decoded(reads, target) = slot {
-                records.extend(encode(&mut depsets, key, reads, target).into_iter().flatten());
+                let encoded = Encoded::new(&(&*reads, &*target));
+                all.extend(records(&mut depsets, key, encoded).into_iter().flatten());
                 written += 1;
             }
         }
         if let Some(log) = &mut self.log
-            && log.compact(records.iter().map(Vec::as_slice)).is_ok()
+            && log.compact(all.iter().map(Vec::as_slice)).is_ok()
         {
             self.depsets = depsets;
             self.written = written;
@@ -172,17 +186,19 @@ impl State {
 }
 
 /// The records for a target: the nodes that are not written yet, and itself.
-fn encode(
+fn records(
     depsets: &mut DepsetLog,
     key: TargetKey,
-    reads: &[(OptionName, Value)],
-    target: &ConfiguredTarget,
+    encoded: Result<Encoded, postcard::Error>,
 ) -> Option<Vec<Vec<u8>>> {
-    let saved = SavedTarget { reads: reads.to_vec(), target: target.clone() };
-    let encoded = depsets.encode(&saved).ok()?;
-    let nodes = encoded.nodes.into_iter().map(Record::Node);
-    let records = nodes.chain([Record::Target(key, encoded.data)]);
-    records.map(|record| postcard::to_stdvec(&record).ok()).collect()
+    let with_nodes = depsets.with_nodes(encoded.ok()?).ok()?;
+    let nodes = with_nodes.nodes.into_iter().map(|node| (Head::Node, node));
+    let records = nodes.chain([(Head::Target(key), with_nodes.data)]).map(|(head, data)| {
+        let mut record = postcard::to_stdvec(&head).ok()?;
+        record.extend(data);
+        Some(record)
+    });
+    records.collect()
 }
 
 /// What every rule can see besides its target.
@@ -195,13 +211,28 @@ pub struct Surroundings<'a> {
     pub host_constraints: &'a [Label],
 }
 
+impl Surroundings<'_> {
+    /// Changes with all of them.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut builder = FingerprintBuilder::new("surroundings of a rule");
+        builder.str(self.workspace);
+        if let Ok(shell) = self.shell {
+            builder.str(shell.program.exec_path()).part(&shell.files.fingerprint());
+        }
+        for constraint in self.host_constraints {
+            builder.str(&constraint.to_string());
+        }
+        builder.finish()
+    }
+}
+
 impl TargetKey {
     /// What identifies the target of a node.
     pub fn of(
         node: &Node,
         resolved: &ResolvedTarget,
         dependencies: &[Arc<ConfiguredTarget>],
-        surroundings: &Surroundings,
+        surroundings: &Fingerprint,
     ) -> TargetKey {
         let mut place = FingerprintBuilder::new("place of a configured target");
         place.str(&node.label.to_string()).str(node.configuration.name());
@@ -220,13 +251,7 @@ impl TargetKey {
         for dependency in dependencies {
             content.part(&dependency.fingerprint);
         }
-        content.str(surroundings.workspace);
-        if let Ok(shell) = surroundings.shell {
-            content.str(shell.program.exec_path()).part(&shell.files.fingerprint());
-        }
-        for constraint in surroundings.host_constraints {
-            content.str(&constraint.to_string());
-        }
+        content.part(surroundings);
         TargetKey { place: place.finish(), content: content.finish() }
     }
 }

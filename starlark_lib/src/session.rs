@@ -231,7 +231,7 @@ impl Session {
             selection.iter().map(|(label, _)| (label.clone(), configuration.clone())).collect();
         let nodes = analyzer.analyze(&roots);
         analysis.errors.extend(analyzer.take_errors());
-        let mut requested = Vec::new();
+        let mut requested = Vec::with_capacity(nodes.len());
         let mut left_out = Vec::new();
         for (node, (label, explicit)) in nodes.into_iter().zip(&selection) {
             if let Some(error) = analyzer.incompatibility(node) {
@@ -256,7 +256,8 @@ impl Session {
         if analysis.errors.is_empty() || request.keep_going {
             let workspace = self.loader.workspace_name();
             let repositories = self.repositories(&analyzer)?;
-            let plan = PlanBuilder::new(analyzer.targets())
+            let targets = analyzer.into_targets();
+            let plan = PlanBuilder::new(targets.iter())
                 .build(&workspace, repositories, requested)
                 .map_err(|error| conflict(error, &self.loader))?;
             analysis.plan = plan;

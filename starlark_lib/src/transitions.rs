@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use indexmap::IndexMap;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::digest::{Fingerprint, FingerprintBuilder};
 use rbz_engine::label::Label;
@@ -25,7 +24,7 @@ use crate::evaluation::{AnalysisStage, Evaluation, Stage};
 use crate::limits;
 use crate::loader::Loader;
 use crate::package::Target;
-use crate::rule_context::ResolvedAttributes;
+use crate::resolved_attributes::ResolvedAttributes;
 use crate::transition_value::FrozenTransitionValue;
 
 /// Evaluates transitions, each once for what it reads.
@@ -60,7 +59,7 @@ impl Transitions {
     ) -> Result<Arc<Configuration>, Box<Diagnostic>> {
         let mut builder = FingerprintBuilder::new("transition");
         builder.part(&from.fingerprint());
-        for (name, attribute) in attributes {
+        for (name, attribute) in attributes.iter() {
             builder.str(name).part(&attribute.value.to_plain().fingerprint());
         }
         let key = (transition.clone(), builder.finish());
@@ -210,7 +209,7 @@ impl Transitions {
         loader: &Loader,
         function: &FunctionRef,
         schema: &AttrSchema,
-        attributes: &IndexMap<Arc<str>, (AttrValue, bool)>,
+        attributes: &ResolvedAttributes,
         target: &Target,
     ) -> Result<AttrValue, Box<Diagnostic>> {
         let module = loader.module(&function.module)?;
@@ -225,13 +224,13 @@ impl Transitions {
             let value = heap.access_owned_frozen_value(&owned);
             let mut named: Vec<(&str, Value)> = Vec::new();
             for name in parameter_names(value) {
-                let Some((key, (attribute, _))) = attributes.get_key_value(&*name) else {
+                let Some((key, attribute)) = attributes.get_key_value(&name) else {
                     return Err(Box::new(Diagnostic::user(format!(
                         "the default `{}` asks for the attribute `{name}`, which there is not",
                         function.name
                     ))));
                 };
-                named.push((key, from_plain(&attribute.to_plain(), heap)));
+                named.push((key, from_plain(&attribute.value.to_plain(), heap)));
             }
             let result =
                 limits::run(eval, FileKind::Bzl, |eval| eval.eval_function(value, &[], &named))?;

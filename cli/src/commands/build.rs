@@ -1,6 +1,6 @@
 //! `rbz build`, and what `test` and `run` share with it: from a request to built targets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -366,7 +366,7 @@ impl Workspace<'_> {
     }
 
     /// The variables that tests take over from the environment, as what the build depends on.
-    fn inherited(&self, purpose: Purpose, plan: &Plan) -> BTreeSet<Dependency> {
+    fn inherited(&self, purpose: Purpose, plan: &Plan) -> HashSet<Dependency> {
         let programs = plan.requested.iter().filter_map(|target| target.executable.as_ref());
         let names = programs.filter(|_| purpose == Purpose::Test).flat_map(|p| &p.inherited_env);
         names
@@ -408,10 +408,12 @@ impl Workspace<'_> {
                     count(analysis.targets, "target")
                 ),
             );
-            engine.save_plan(&question.plan, &analysis.plan, &analysis.dependencies)?;
         }
         // Its heaps are large, and nobody has to wait until they are freed.
         std::thread::spawn(move || drop(session));
+        if analysis.errors.is_empty() {
+            engine.save_plan(&question.plan, &analysis.plan, &analysis.dependencies)?;
+        }
         let Analysis { plan, errors, dependencies, .. } = analysis;
         Ok(Planned { plan, dependencies, errors })
     }

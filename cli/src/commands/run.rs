@@ -96,6 +96,8 @@ fn command(
 /// Becomes the program; comes back only if that fails.
 pub fn become_program(mut command: Command) -> CommandError {
     let program = command.get_program().to_string_lossy().into_owned();
+    // See the allocator of rbz, which does without huge pages.
+    let _ = nix::sys::prctl::set_thp_disable(false);
     let error = command.exec();
     CommandError::new(ErrorKind::Environment, format!("cannot run `{program}`: {error}"))
 }

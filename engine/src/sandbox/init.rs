@@ -12,6 +12,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{self, ForkResult};
 
@@ -39,6 +40,9 @@ pub fn maybe_become_init() {
     let Ok(Some((hello, _))) = message::receive::<Hello>(socket.as_fd()) else {
         std::process::exit(2);
     };
+    // rbz itself does without huge pages; what it starts decides for itself. Should that fail they
+    // are only slower.
+    let _ = prctl::set_thp_disable(false);
     let Err(Fault { what, errno }) = run(&socket, &hello);
     message::report(&socket, &Report::Failed { what, errno });
     std::process::exit(1);
