@@ -223,17 +223,23 @@ impl RcFiles {
         config: Option<&str>,
         warnings: &mut Vec<String>,
     ) -> Vec<OptionUse> {
-        let known = options(Some(command));
         let mut expansion = Expansion::default();
         for section in inherited(command) {
+            let lines = self.lines.iter();
+            let mut lines = lines
+                .filter(|line| line.command == *section && line.config.as_deref() == config)
+                .peekable();
+            // Most sections have none, and a list of all options takes its time.
+            if lines.peek().is_none() {
+                continue;
+            }
+            let known = options(Some(command));
             let elsewhere: Vec<OptionSpec> = match *section {
                 COMMON => COMMANDS.iter().flat_map(|command| options(Some(command))).collect(),
                 section => options(Some(section)),
             };
-            for line in &self.lines {
-                if line.command == *section && line.config.as_deref() == config {
-                    expansion.add_line(line, &known, &elsewhere);
-                }
+            for line in lines {
+                expansion.add_line(line, &known, &elsewhere);
             }
         }
         warnings.append(&mut expansion.warnings);

@@ -18,6 +18,7 @@ use crate::dependency_graph::{
 use crate::loader::Loader;
 use crate::mention;
 use crate::native_targets;
+use crate::parents::Parents;
 use crate::rule::RuleRef;
 use crate::rule_context::{RuleContext, Shell};
 use crate::rule_evaluation;
@@ -68,37 +69,6 @@ struct Run<'r, 'a> {
     stopped: AtomicBool,
     evaluated: AtomicUsize,
     done: AtomicUsize,
-}
-
-/// For each node, those that wait for it: one list for all, since most have one parent or none.
-struct Parents {
-    /// Where the parents of each node begin, and where those of the last one end.
-    starts: Vec<usize>,
-    list: Vec<NodeId>,
-}
-
-impl Parents {
-    /// Of `count` nodes, of pairs of a node and one that waits for it.
-    fn new(count: usize, waiting: &[(NodeId, NodeId)]) -> Parents {
-        let mut starts = vec![0; count + 1];
-        for (node, _) in waiting {
-            starts[node + 1] += 1;
-        }
-        for node in 0..count {
-            starts[node + 1] += starts[node];
-        }
-        let mut next = starts.clone();
-        let mut list = vec![0; waiting.len()];
-        for (node, parent) in waiting {
-            list[next[*node]] = *parent;
-            next[*node] += 1;
-        }
-        Parents { starts, list }
-    }
-
-    fn of(&self, node: NodeId) -> &[NodeId] {
-        &self.list[self.starts[node]..self.starts[node + 1]]
-    }
 }
 
 /// What is in a mutex. It is whole even if a thread panicked while it held the lock.

@@ -69,6 +69,7 @@ pub mod package_builder;
 pub mod package_functions;
 pub mod package_loader;
 pub mod package_pattern;
+pub mod parents;
 pub mod path_value;
 pub mod patterns;
 pub mod plain_attribute;
