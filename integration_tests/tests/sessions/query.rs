@@ -327,7 +327,8 @@ fn why_shows_the_lines_that_make_a_path() {
 /// What `protoc` reads of messages that a query wrote.
 fn decoded(ws: &Workspace, words: &[&str]) -> String {
     let script = format!("{} | protoc --decode_raw", words.join(" "));
-    let line = format!("{} {script}", binary::rbz().display());
+    // A checkout can lie below a directory with a blank in its name.
+    let line = format!("'{}' {script}", binary::rbz().display());
     let outcome = std::process::Command::new("sh")
         .args(["-c", &line])
         .current_dir(ws.root())
@@ -414,7 +415,7 @@ fn the_length_of_each_streamed_message_stands_before_it() {
     let ws = diamond();
     let words = ["query", "--output=streamed_proto", "//a:all", "|", "tail", "-c", "+3"];
     // The first length has two bytes; what follows is the first message, and its name.
-    let line = format!("{} {}", binary::rbz().display(), words.join(" "));
+    let line = format!("'{}' {}", binary::rbz().display(), words.join(" "));
     let output = std::process::Command::new("sh")
         .args(["-c", &line])
         .current_dir(ws.root())

@@ -53,6 +53,18 @@ fn payloads<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     events.iter().map(|event| &event[name]).filter(|payload| !payload.is_null()).collect()
 }
 
+/// The bytes that a part of a URI stands for.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).expect("two digits after `%`"));
+        bytes.extend(rest.bytes());
+    }
+    bytes
+}
+
 #[test]
 fn build_events_tell_of_targets_files_and_tests() {
     let ws = project();
@@ -110,7 +122,8 @@ fn build_events_tell_of_targets_files_and_tests() {
         for file in set["files"].as_array().expect("files") {
             let path =
                 file["uri"].as_str().and_then(|uri| uri.strip_prefix("file://")).expect("a path");
-            assert!(std::path::Path::new(path).is_file(), "{path}");
+            let path = String::from_utf8(decoded(path)).expect("a path in UTF-8");
+            assert!(std::path::Path::new(&path).is_file(), "{path}");
             files.push(file["name"].as_str().expect("a name").to_owned());
         }
     }
