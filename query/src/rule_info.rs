@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rbz_engine::label::Label;
-use rbz_starlark::attr::{AttrDefault, AttrKind, AttrValue, Cfg, LabelAttr};
+use rbz_starlark::attr::{AttrDefault, AttrKind, Cfg, LabelAttr};
 use rbz_starlark::rule::RuleSchema;
 
 use crate::graph::{AttributeId, Graph};
@@ -47,7 +47,7 @@ impl RuleInfo {
             };
             let mut default = Vec::new();
             if let AttrDefault::Value(value) = &attribute.default {
-                labels(value, &mut default);
+                default.extend(value.labels());
             }
             dependencies.push(LabelAttribute {
                 name: name.clone(),
@@ -68,20 +68,5 @@ fn label_attr(kind: &AttrKind) -> Option<&LabelAttr> {
         | AttrKind::LabelKeyedStringDict(attr)
         | AttrKind::StringKeyedLabelDict(attr) => Some(attr),
         _ => None,
-    }
-}
-
-/// Adds the labels that a value holds.
-pub fn labels(value: &AttrValue, to: &mut Vec<Label>) {
-    match value {
-        AttrValue::Label(label) => to.push(label.clone()),
-        AttrValue::LabelList(labels) => to.extend(labels.iter().cloned()),
-        AttrValue::LabelKeyedStringDict(entries) => {
-            to.extend(entries.iter().map(|(label, _)| label.clone()));
-        }
-        AttrValue::StringKeyedLabelDict(entries) => {
-            to.extend(entries.iter().map(|(_, label)| label.clone()));
-        }
-        _ => {}
     }
 }

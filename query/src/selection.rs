@@ -12,7 +12,6 @@ use regex_automata::meta::Regex;
 use crate::attribute_text::{possible_texts, possible_values};
 use crate::graph::NodeId;
 use crate::node_set::NodeSet;
-use crate::rule_info::labels;
 use crate::world::{World, is_suite, suite_members};
 
 impl World<'_> {
@@ -71,7 +70,7 @@ impl World<'_> {
         for node in of.iter() {
             let mut names: Vec<Label> = Vec::new();
             for value in self.attribute_values(node, name)? {
-                labels(&value, &mut names);
+                names.extend(value.labels());
             }
             for label in names {
                 match self.nodes(&label) {

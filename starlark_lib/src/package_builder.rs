@@ -269,37 +269,23 @@ pub fn kind_name(kind: &TargetKind) -> String {
 /// Every label in an attribute, in all branches of its `select`s; their conditions too.
 pub fn labels_of(value: &Configurable, to: &mut Vec<Label>) {
     match value {
-        Configurable::Plain(value) => plain_labels(value, to),
+        Configurable::Plain(value) => to.extend(value.labels()),
         Configurable::Select(parts) => {
             for part in parts {
                 match part {
-                    SelectPart::Plain(value) => plain_labels(value, to),
+                    SelectPart::Plain(value) => to.extend(value.labels()),
                     SelectPart::Select { branches, default, .. } => {
                         for (condition, value) in branches {
                             to.push(condition.clone());
-                            plain_labels(value, to);
+                            to.extend(value.labels());
                         }
                         if let Some(value) = default {
-                            plain_labels(value, to);
+                            to.extend(value.labels());
                         }
                     }
                 }
             }
         }
-    }
-}
-
-fn plain_labels(value: &AttrValue, to: &mut Vec<Label>) {
-    match value {
-        AttrValue::Label(label) => to.push(label.clone()),
-        AttrValue::LabelList(labels) => to.extend(labels.iter().cloned()),
-        AttrValue::LabelKeyedStringDict(entries) => {
-            to.extend(entries.iter().map(|(label, _)| label.clone()));
-        }
-        AttrValue::StringKeyedLabelDict(entries) => {
-            to.extend(entries.iter().map(|(_, label)| label.clone()));
-        }
-        _ => {}
     }
 }
 

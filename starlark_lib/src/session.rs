@@ -218,15 +218,7 @@ impl Session {
             return Ok(());
         }
         let selection = self.select(expansion.targets, request)?;
-        let mut analyzer = Analyzer::new(
-            &self.loader,
-            self.host_constraints.clone(),
-            &self.transitions,
-            &self.saved,
-            request.keep_going,
-            self.events.clone(),
-        );
-        analyzer.shell = Arc::new(self.find_shell(&mut analyzer, &configuration));
+        let mut analyzer = self.analyzer(&configuration, request.keep_going);
         let roots: Vec<(Label, Arc<Configuration>)> =
             selection.iter().map(|(label, _)| (label.clone(), configuration.clone())).collect();
         let nodes = analyzer.analyze(&roots);
@@ -275,15 +267,7 @@ impl Session {
         self.loader.threads().install(|| {
             let configuration = self.configuration(&request.options)?;
             let targets = self.loader.expand(&request.patterns, &request.directory).targets;
-            let mut analyzer = Analyzer::new(
-                &self.loader,
-                self.host_constraints.clone(),
-                &self.transitions,
-                &self.saved,
-                request.keep_going,
-                self.events.clone(),
-            );
-            analyzer.shell = Arc::new(self.find_shell(&mut analyzer, &configuration));
+            let mut analyzer = self.analyzer(&configuration, request.keep_going);
             let roots: Vec<(Label, Arc<Configuration>)> =
                 targets.into_keys().map(|label| (label, configuration.clone())).collect();
             let roots = analyzer.analyze(&roots);
@@ -292,6 +276,20 @@ impl Session {
             self.saved.save();
             Ok(ConfiguredGraph::new(&analyzer, &roots, configuration, errors))
         })
+    }
+
+    /// An analyzer that knows the shell, and nothing else yet.
+    fn analyzer(&self, configuration: &Arc<Configuration>, keep_going: bool) -> Analyzer<'_> {
+        let mut analyzer = Analyzer::new(
+            &self.loader,
+            self.host_constraints.clone(),
+            &self.transitions,
+            &self.saved,
+            keep_going,
+            self.events.clone(),
+        );
+        analyzer.shell = Arc::new(self.find_shell(&mut analyzer, configuration));
+        analyzer
     }
 
     /// The configuration of the command line.
