@@ -3,10 +3,12 @@
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
-use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
+use clap::{Command, FromArgMatches};
 
-use crate::arguments::{COMMANDS, RawArguments, RawCommand, StartupOptions, clap_command, options};
+use crate::arguments::{
+    COMMANDS, RawCommand, StartupOptions, clap_command_alone, clap_startup, options,
+};
 use crate::command_error::{CommandError, nearest};
 use crate::environment::Environment;
 use crate::option_reader::{OptionReader, OptionUse, Origin, Word};
@@ -65,11 +67,10 @@ impl Invocation {
         }
         if command == "tool" {
             // It runs in actions too, where what the user prefers must make no difference.
-            let parsed = parse(&given_startup, Some("tool"), &[], reader.rest().to_vec())?;
             return Ok(Invocation {
-                startup: parsed.startup,
+                startup: parse_startup(&given_startup)?,
                 workspace: None,
-                command: parsed.command,
+                command: parse_command("tool", &[], reader.rest().to_vec())?,
                 settings: Vec::new(),
                 warnings: Vec::new(),
                 options_of_rc_files: Vec::new(),
@@ -114,13 +115,13 @@ impl Invocation {
         warnings.extend(expansion.warnings);
         let (settings, uses): (Vec<_>, Vec<_>) =
             expansion.uses.into_iter().partition(OptionUse::is_build_setting);
-        let parsed = parse(&[], Some(&command), &uses, residue)?;
+        let parsed = parse_command(&command, &uses, residue)?;
         let from_rc = |option: &&OptionUse| option.origin != Origin::CommandLine;
         let options_of_rc_files = uses.iter().chain(&settings).filter(from_rc).cloned().collect();
         Ok(Invocation {
             startup,
             workspace,
-            command: parsed.command,
+            command: parsed,
             settings,
             warnings,
             options_of_rc_files,
@@ -157,7 +158,7 @@ fn startup(
     given: &[OptionUse],
     workspace: Option<&PathBuf>,
 ) -> Result<(StartupOptions, RcFiles, Vec<String>), CommandError> {
-    let of_command_line = parse(given, None, &[], vec![])?.startup;
+    let of_command_line = parse_startup(given)?;
     let mut files = Vec::new();
     if of_command_line.system_rc {
         files.push(PathBuf::from("/etc/rbz.rbzrc"));
@@ -182,34 +183,46 @@ fn startup(
     let rc_files = RcFiles::read(&files, workspace.map(PathBuf::as_path))?;
     let of_rc_files = rc_files.startup();
     let all = [&of_rc_files.uses, given].concat();
-    Ok((parse(&all, None, &[], vec![])?.startup, rc_files, of_rc_files.warnings))
+    Ok((parse_startup(&all)?, rc_files, of_rc_files.warnings))
+}
+
+/// Has clap check and convert startup options.
+fn parse_startup(uses: &[OptionUse]) -> Result<StartupOptions, CommandError> {
+    parse(clap_startup, &["rbz"], uses, vec![])
+}
+
+/// Has clap check and convert the options of a command.
+fn parse_command(
+    name: &str,
+    uses: &[OptionUse],
+    residue: Vec<String>,
+) -> Result<RawCommand, CommandError> {
+    let line = || Command::new("rbz").subcommand(clap_command_alone(name));
+    parse(line, &["rbz", name], uses, residue)
 }
 
 /// Has clap check and convert options. Says where a wrong one was given.
-fn parse(
-    startup: &[OptionUse],
-    command: Option<&str>,
+fn parse<T: FromArgMatches>(
+    command: impl Fn() -> Command,
+    before: &[&str],
     uses: &[OptionUse],
     residue: Vec<String>,
-) -> Result<RawArguments, CommandError> {
-    let line = |startup: &[OptionUse], uses: &[OptionUse]| {
-        let startup = startup.iter().map(ToString::to_string);
-        let uses = uses.iter().map(ToString::to_string);
-        let words = std::iter::once("rbz".to_owned()).chain(startup);
-        words.chain([command.unwrap_or("version").to_owned()]).chain(uses).collect::<Vec<_>>()
+) -> Result<T, CommandError> {
+    let line = |uses: &[OptionUse]| {
+        let before = before.iter().map(|word| (*word).to_owned());
+        before.chain(uses.iter().map(ToString::to_string)).collect::<Vec<_>>()
     };
-    let words = line(startup, uses).into_iter().chain(["--".to_owned()]).chain(residue);
-    let parsed = clap_command()
-        .clone()
-        .try_get_matches_from(words)
-        .and_then(|matches| RawArguments::from_arg_matches(&matches));
-    parsed.map_err(|error| {
-        let is_wrong =
-            |words: Vec<String>| clap_command().clone().try_get_matches_from(words).is_err();
-        let culprit = startup.iter().find(|option| is_wrong(line(&[(*option).clone()], &[])));
-        let culprit = culprit
-            .or_else(|| uses.iter().find(|option| is_wrong(line(&[], &[(*option).clone()]))));
-        wrong_value(&error, culprit)
+    let mut words = line(uses);
+    if !residue.is_empty() {
+        words.push("--".to_owned());
+        words.extend(residue);
+    }
+    let parsed = command().try_get_matches_from(words);
+    parsed.and_then(|matches| T::from_arg_matches(&matches)).map_err(|error| {
+        let is_wrong = |option: &&OptionUse| {
+            command().try_get_matches_from(line(std::slice::from_ref(*option))).is_err()
+        };
+        wrong_value(&error, uses.iter().find(is_wrong))
     })
 }
 

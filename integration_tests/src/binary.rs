@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
 /// The `rbz` that cargo built from the sources at hand.
 ///
 /// Cargo does not build the binaries of other packages for the tests of this one; `cargo xtask
@@ -40,26 +38,6 @@ pub fn rbz() -> &'static Path {
             );
         }
         binary
-    })
-}
-
-/// A disk cache that the tests share, so that they do not all compile the same things. It belongs
-/// to one binary: what another one wrote is never trusted here, nor kept.
-pub fn shared_cache() -> &'static Path {
-    static CACHE: OnceLock<PathBuf> = OnceLock::new();
-    CACHE.get_or_init(|| {
-        let bytes = std::fs::read(rbz()).expect("the binary under test can be read");
-        let name = hex::encode(&Sha256::digest(bytes)[..8]);
-        let caches = scratch_directory().join("caches");
-        for entry in std::fs::read_dir(&caches).into_iter().flatten().flatten() {
-            if entry.file_name() != name.as_str() {
-                // Another test process may be doing the same.
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
-        let cache = caches.join(name);
-        std::fs::create_dir_all(&cache).expect("the target directory can be written");
-        cache
     })
 }
 

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod projects;
 pub mod redaction;
 pub mod session;
+pub mod shared_cache;
 pub mod system;
 pub mod trace;
 pub mod workspace;

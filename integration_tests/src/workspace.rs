@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use crate::binary;
 use crate::session::Rbz;
+use crate::shared_cache;
 
 /// Begins a workspace; [`WorkspaceBuilder::build`] writes it.
 pub fn workspace() -> WorkspaceBuilder {
@@ -72,7 +73,7 @@ impl WorkspaceBuilder {
         let base = temporary.path().canonicalize().expect("it exists");
         let disk_cache = match self.own_cache {
             true => base.join("disk-cache"),
-            false => binary::shared_cache().to_owned(),
+            false => shared_cache::directory().to_owned(),
         };
         let workspace = Workspace {
             root: base.join(self.directory),
@@ -263,6 +264,10 @@ impl Drop for Workspace {
         {
             let kept = temporary.keep();
             eprintln!("the workspace of this test is kept in {}", kept.display());
+        }
+        drop(self.temporary.take());
+        if self.disk_cache == shared_cache::directory() {
+            shared_cache::trim();
         }
     }
 }

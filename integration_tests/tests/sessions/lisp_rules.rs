@@ -69,6 +69,14 @@ fn load_says_whether_a_function_is_interpreted_or_compiled() {
 }
 
 #[test]
+fn methods_that_use_slots_run_while_their_source_is_loaded() {
+    let first = "(defclass tea () ((cups :initarg :cups)))\n\
+        (defmethod cups ((tea tea)) (with-slots (cups) tea (incf cups) cups))\n\
+        (defvar *cups* (cups (make-instance 'tea :cups 1)))\n";
+    assert_eq!(printed(loaded("source", first, "(defun result () #.*cups*)\n")), "2\n");
+}
+
+#[test]
 fn load_image_keeps_what_compiling_did() {
     // The variable lives in the compiler only: nothing that is loaded afterwards has it.
     let first = "(eval-when (:compile-toplevel)\n  (defvar cl-user::*at-compile-time* 42))\n(defun f () 1)\n";

@@ -1,5 +1,6 @@
-;;;; What is mended in SBCL's compiler: passes that take much longer than what they gain is worth, or
-;;;; than they need to. What is compiled means the same; programs get the compiler as SBCL has it.
+;;;; What is mended in SBCL's compiler and interpreter: passes that take much longer than what they gain
+;;;; is worth, or than they need to, and methods that the interpreter cannot run. What is compiled means
+;;;; the same; programs get both as SBCL has them.
 
 (in-package "RBZ.COMPILER")
 
@@ -38,12 +39,22 @@ costs a hundred times what it should: then the list is copied to where its cells
              (incf far))
         finally (return (and cell (> (* 8 far) +long+)))))
 
+;;; Slots
+
+(defun get-function-or-accessor (get name environment)
+  "Call GET, the interpreter's own function, which returns the function NAME. Methods use slots through
+functions that are made once they are linked to, which interpreted code never is."
+  (when (typep name '(cons (eql sb-pcl::slot-accessor)))
+    (sb-kernel:find-or-create-fdefn name))
+  (funcall get name environment))
+
 ;;; Putting it in
 
 (defparameter *mended*
   '(("SB-C" "JOIN-TYPE-CONSTRAINTS" join-types)
-    ("SB-INT" "DELQ1" delete-from-references))
-  "Functions of the compiler, and for each what is called in its place. Not every SBCL has each.")
+    ("SB-INT" "DELQ1" delete-from-references)
+    ("SB-EVAL" "GET-FUNCTION" get-function-or-accessor))
+  "Functions of the compiler and the interpreter, and for each what is called in its place. Not every SBCL has each.")
 
 (defun call-with-mended (function)
   "Call FUNCTION with the name of each function that is there and what stands in its place."
