@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::query_arguments::{AqueryArguments, CqueryArguments, QueryArguments, WhyArguments};
+use crate::repl_arguments::ReplArguments;
 
 /// Builds and tests software, Common Lisp first of all
 #[derive(Parser, Debug)]
@@ -70,6 +71,8 @@ pub enum RawCommand {
     Test(BuildArguments),
     /// Builds a program and runs it
     Run(BuildArguments),
+    /// Starts a Lisp that has loaded what targets need
+    Repl(ReplArguments),
     /// Removes what was built; the disk cache stays
     Clean(CleanArguments),
     /// Shows where things are
@@ -107,6 +110,7 @@ impl RawCommand {
             RawCommand::Build(_) => "build",
             RawCommand::Test(_) => "test",
             RawCommand::Run(_) => "run",
+            RawCommand::Repl(_) => "repl",
             RawCommand::Clean(_) => "clean",
             RawCommand::Info(_) => "info",
             RawCommand::Query(_) => "query",
@@ -362,7 +366,7 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 16] = [
+pub const COMMANDS: [&str; 17] = [
     "analyze-profile",
     "aquery",
     "build",
@@ -373,6 +377,7 @@ pub const COMMANDS: [&str; 16] = [
     "info",
     "init",
     "query",
+    "repl",
     "run",
     "test",
     "tool",
@@ -419,6 +424,7 @@ pub fn clap_command_alone(name: &str) -> Command {
         "cquery" => CqueryArguments::augment_args,
         "aquery" => AqueryArguments::augment_args,
         "why" => WhyArguments::augment_args,
+        "repl" => ReplArguments::augment_args,
         "analyze-profile" | "completion" | "help" | "init" | "tool" | "version" => {
             PlainArguments::augment_args
         }

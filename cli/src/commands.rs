@@ -8,6 +8,7 @@ pub mod help;
 pub mod info;
 pub mod init;
 pub mod query;
+pub mod repl;
 pub mod run;
 pub mod sandbox;
 pub mod test;

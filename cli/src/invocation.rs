@@ -197,7 +197,8 @@ fn parse_command(
     uses: &[OptionUse],
     residue: Vec<String>,
 ) -> Result<RawCommand, CommandError> {
-    let line = || Command::new("rbz").subcommand(clap_command_alone(name));
+    let line =
+        || Command::new("rbz").disable_help_subcommand(true).subcommand(clap_command_alone(name));
     parse(line, &["rbz", name], uses, residue)
 }
 

@@ -39,6 +39,8 @@ mod rc_file;
 mod rc_words;
 mod rebuild_text;
 mod removal;
+mod repl_arguments;
+mod repl_request;
 mod reporter;
 mod request;
 mod request_lock;
@@ -75,6 +77,8 @@ use crate::environment::Environment;
 use crate::invocation::Invocation;
 use crate::query_arguments::{AqueryArguments, CqueryArguments};
 use crate::query_request::{ConfiguredRequest, QueryRequest};
+use crate::repl_arguments::ReplArguments;
+use crate::repl_request::ReplRequest;
 use crate::request::BuildRequest;
 use crate::request_lock::RequestLock;
 use crate::signals::Interrupts;
@@ -139,6 +143,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         | RawCommand::Info(arguments)
         | RawCommand::WhyRebuilt(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
+        RawCommand::Repl(arguments) => &arguments.build.display,
         RawCommand::Query(arguments) => &arguments.display,
         RawCommand::Cquery(arguments) => &arguments.build.display,
         RawCommand::Aquery(arguments) => &arguments.build.display,
@@ -192,6 +197,7 @@ fn execute(
             })?;
         }
         RawCommand::Cquery(CqueryArguments { build, .. })
+        | RawCommand::Repl(ReplArguments { build, .. })
         | RawCommand::Aquery(AqueryArguments { build, .. }) => {
             in_workspace(&invocation, build, environment, &mut console)?;
         }
@@ -265,6 +271,14 @@ fn in_workspace(
             let program = commands::run::build(&workspace, &request, console)?;
             drop(lock);
             Err(commands::run::become_program(program))
+        }
+        RawCommand::Repl(arguments) => {
+            let repl = ReplRequest::new(arguments, environment)?;
+            let Some(lisp) = commands::repl::build(&workspace, &request, &repl, console)? else {
+                return Ok(());
+            };
+            drop(lock);
+            Err(commands::run::become_program(lisp))
         }
         RawCommand::Cquery(arguments) => {
             let request = ConfiguredRequest::of_targets(arguments, request, environment)?;

@@ -47,6 +47,7 @@ fn inherited(command: &str) -> &'static [&'static str] {
         "build" => &[COMMON, "build"],
         "test" => &[COMMON, "build", "test"],
         "run" => &[COMMON, "build", "run"],
+        "repl" => &[COMMON, "build", "repl"],
         "clean" => &[COMMON, "build", "clean"],
         "info" => &[COMMON, "build", "info"],
         "why-rebuilt" => &[COMMON, "build", "why-rebuilt"],

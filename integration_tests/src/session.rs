@@ -1,7 +1,7 @@
 //! One call of `rbz`, as a user types it.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,36 @@ use crate::trace::Trace;
 use crate::workspace::Workspace;
 
 /// Commands that execute actions, and so can tell what they did.
-const BUILDING: [&str; 3] = ["build", "test", "run"];
+const BUILDING: [&str; 4] = ["build", "repl", "run", "test"];
+
+/// Runs the program that its arguments name on a terminal, and types what the first of them says.
+const TERMINAL: &str = r#"
+import json, os, pty, select, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+end, shown, at = time.time() + 120, b"", 0
+def more():
+    global shown
+    if not select.select([terminal], [], [], max(0, end - time.time()))[0]:
+        sys.exit(f"nothing more is shown after {shown.decode()!r}")
+    try:
+        text = os.read(terminal, 4096)
+    except OSError:
+        text = b""
+    shown += text
+    return text
+for seen, text in json.loads(sys.argv[1]):
+    while shown.find(seen.encode(), at) < 0:
+        if not more():
+            sys.exit(f"{seen!r} is not in {shown.decode()!r}")
+    at = shown.find(seen.encode(), at) + len(seen.encode())
+    os.write(terminal, text.encode())
+while more():
+    pass
+print(shown.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
 
 /// A call of `rbz` under construction. It is expected to succeed unless told otherwise.
 #[must_use = "nothing happens before `run`"]
@@ -28,6 +57,7 @@ pub struct Rbz {
     arguments: Vec<String>,
     directory: PathBuf,
     environment: Vec<(String, String)>,
+    input: Option<String>,
     wrapper: Vec<String>,
     trace: Option<PathBuf>,
     events: Option<PathBuf>,
@@ -59,6 +89,7 @@ impl Rbz {
             arguments,
             directory: workspace.root().to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+            input: None,
             wrapper: Vec::new(),
             trace: None,
             events,
@@ -84,6 +115,19 @@ impl Rbz {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// With this text as its standard input; without, there is none.
+    pub fn input(mut self, text: &str) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
+    /// On a terminal, at which a user types: each time they have seen the first text, the second. What
+    /// the terminal shows is its standard output.
+    pub fn on_terminal(self, typed: &[(&str, &str)]) -> Self {
+        let typed = serde_json::to_string(typed).expect("pairs of texts");
+        self.wrapped(["python3", "-c", TERMINAL, &typed])
     }
 
     /// Run by another program, which gets `rbz` and its arguments as its last arguments.
@@ -131,7 +175,15 @@ impl Rbz {
         let mut command = Command::new(words.next().expect("at least rbz itself"));
         command.args(words).args(&self.arguments).current_dir(&self.directory).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null());
+        command.stdin(match &self.input {
+            None => Stdio::null(),
+            Some(text) => {
+                let mut file = tempfile::tempfile().expect("a temporary file");
+                file.write_all(text.as_bytes()).expect("it can be written");
+                file.rewind().expect("it can be read");
+                file.into()
+            }
+        });
         command
     }
 

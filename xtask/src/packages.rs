@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::steps::run;
 
 /// Lisp implementations, and programs that tests compare rbz's results with.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 11] = [
+    "cl-swank",
     "emacs-nox",
     "graphviz",
     "libxml2-utils",
@@ -15,6 +16,7 @@ const PROGRAMS: [&str; 9] = [
     "protobuf-compiler",
     "python3",
     "sbcl",
+    "slime",
     "strace",
     "xz-utils",
 ];

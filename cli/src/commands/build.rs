@@ -53,6 +53,8 @@ pub enum Purpose {
     Test,
     /// `rbz run`
     Run,
+    /// `rbz repl`
+    Repl,
 }
 
 /// A workspace and where its outputs go. The request lock is held.
@@ -281,8 +283,9 @@ impl Workspace<'_> {
         let analysis = self.analysis_request(purpose, request);
         let session = self.session_options(&request.overrides)?;
         let question = Question::new(purpose, request, analysis, session);
-        // A seal does not know all that build events tell.
+        // A seal does not know all that build events tell, or a Lisp is told.
         if request.execute
+            && purpose != Purpose::Repl
             && request.build_events.is_none()
             && let Some(built) = self.sealed(&question, begin, reporter)
         {
@@ -320,7 +323,8 @@ impl Workspace<'_> {
         }
         reporter.plan(plan, built.execution_root.clone());
         let goals = Goals {
-            default_files: request.output_groups.default || purpose != Purpose::Build,
+            default_files: request.output_groups.default
+                || matches!(purpose, Purpose::Test | Purpose::Run),
             output_groups: request.output_groups.groups.iter().map(|g| g.as_str().into()).collect(),
             tests: purpose == Purpose::Test,
         };
@@ -423,7 +427,7 @@ impl Workspace<'_> {
         let patterns = match purpose {
             // What follows the program are its arguments.
             Purpose::Run => request.residue.iter().take(1).cloned().collect(),
-            Purpose::Build | Purpose::Test => request.residue.clone(),
+            Purpose::Build | Purpose::Test | Purpose::Repl => request.residue.clone(),
         };
         let filter_tests = purpose == Purpose::Test || request.tests.tests_only;
         AnalysisRequest {
@@ -438,7 +442,8 @@ impl Workspace<'_> {
                 flags: request.settings.clone(),
                 ..ConfigurationOptions::default()
             },
-            keep_going: request.keep_going,
+            // What is asked for first and what then is analysed once.
+            keep_going: request.keep_going || purpose == Purpose::Repl,
             build_tests_only: request.tests.tests_only,
             build_tags: tag_filter(&request.build_tags),
             tests: filter_tests.then(|| TestFilters {

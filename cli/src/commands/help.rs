@@ -68,6 +68,7 @@ fn of_command(command: &Command) -> String {
     let operands = match command.get_name() {
         "build" | "test" => " TARGETS…",
         "run" => " TARGET [-- ARGUMENTS…]",
+        "repl" => " [TARGETS…] [-- ARGUMENTS OF THE LISP…]",
         "query" | "cquery" | "aquery" => " EXPRESSION",
         "why" => " TARGET TARGET",
         "info" => " [KEY…]",

@@ -30,6 +30,7 @@ mod patterns;
 mod programs;
 mod query;
 mod rc_files;
+mod repl;
 mod reports;
 mod repositories;
 mod resident;

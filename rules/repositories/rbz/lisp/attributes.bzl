@@ -73,4 +73,5 @@ LISP_COMPILE_ATTRS = {
     ),
     "_cc_toolchain": attr.label(default = Label("@cc//:toolchain_if_any")),
     "_lisp_toolchain": attr.label(default = Label("@lisp//:toolchain")),
+    "_repl": attr.label(default = Label("//lisp:repl")),
 }

@@ -123,8 +123,10 @@ def lisp_compile_srcs(
       encoding: how the sources are written.
 
     Returns:
-      A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`, and of
-      `shared_object`, what `shared_object` says if the sources see it, else None.
+      A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`; of
+      `shared_object`, what `shared_object` says if the sources see it, else None; of `base`, what
+      `lisp_info` has of others; and of `compiled`, a struct of `fasl` and `sources` for each file
+      that is loaded for the target itself.
     """
     order = order or "serial"
     load = load or "source"
@@ -143,7 +145,14 @@ def lisp_compile_srcs(
     if getattr(ctx.attr, "cdeps_at_compile", False):
         object = shared_object(ctx, base.cc_info)
     if not srcs:
-        return struct(lisp_info = base, output_fasl = None, build_flags = flags, shared_object = object)
+        return struct(
+            lisp_info = base,
+            output_fasl = None,
+            build_flags = flags,
+            shared_object = object,
+            base = base,
+            compiled = [],
+        )
 
     if order == "multipass":
         nowarn = nowarn + ["redefined-method", "redefined-function"]
@@ -238,7 +247,17 @@ def lisp_compile_srcs(
         load_inputs = srcs if as_source else [whole],
         core_loads = ["fasl " + whole.path],
     )
-    return struct(lisp_info = info, output_fasl = whole, build_flags = flags, shared_object = object)
+    return struct(
+        lisp_info = info,
+        output_fasl = whole,
+        build_flags = flags,
+        shared_object = object,
+        base = base,
+        compiled = [struct(fasl = whole, sources = srcs)] if single else [
+            struct(fasl = file.fasl, sources = [file.src])
+            for file in files
+        ],
+    )
 
 def _compile(ctx, target, files, steps, step_inputs, joined = None):
     """Registers the action that compiles `files`; as one file, that is written to `joined`, if it is given."""

@@ -2,6 +2,7 @@
 
 load("//core:settings.bzl", "BuildSettingInfo")
 load(":cdeps.bzl", "shared_object")
+load(":repl.bzl", "repl_groups")
 
 def _deps_manifest(ctx, info):
     """A file that lists features and sources of the closure, in load order."""
@@ -30,4 +31,7 @@ def lisp_output_groups(ctx, compiled, object = None, **groups):
         groups["deps_manifest"] = _deps_manifest(ctx, compiled.lisp_info)
         object = object or shared_object(ctx, compiled.lisp_info.cc_info)
         groups["dynamic_library"] = depset([object.file] if object else [])
+    if ctx.attr._repl[BuildSettingInfo].value:
+        object = object or shared_object(ctx, compiled.lisp_info.cc_info)
+        groups.update(repl_groups(ctx, compiled, object))
     return OutputGroupInfo(**groups)

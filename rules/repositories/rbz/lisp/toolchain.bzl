@@ -12,6 +12,7 @@ LispToolchainInfo = provider(
         "files": "Depset of everything that an action needs of the implementation.",
         "runtime_files": "Depset of what a program that was built needs of the machine when it runs.",
         "version": "Version of the implementation.",
+        "repl": "The FASL that makes a read-eval-print loop of the driver.",
     },
 )
 
@@ -70,21 +71,60 @@ def _lisp_toolchain_impl(ctx):
         inputs = depset([base, ctx.file._build] + ctx.files._sources, transitive = [system]),
         output = driver,
     )
+    repl = ctx.actions.declare_file(ctx.label.name + "_repl.fasl")
+    toolchain = LispToolchainInfo(
+        program = attr.program,
+        launcher = attr.launcher,
+        home = attr.home,
+        driver = driver,
+        files = depset([driver], transitive = [system]),
+        runtime_files = depset(transitive = [
+            target[DefaultInfo].files
+            for target in attr.runtime_files
+        ]),
+        version = attr.version,
+        repl = repl,
+    )
+    _compile_repl(ctx, toolchain)
+    manifest = ctx.actions.declare_file(ctx.label.name + ".repl")
+    lines = ctx.actions.args()
+    lines.set_param_file_format("multiline")
+    add_implementation(lines, toolchain)
+    ctx.actions.write(manifest, lines)
     return [
         DefaultInfo(files = depset([driver])),
-        LispToolchainInfo(
-            program = attr.program,
-            launcher = attr.launcher,
-            home = attr.home,
-            driver = driver,
-            files = depset([driver], transitive = [system]),
-            runtime_files = depset(transitive = [
-                target[DefaultInfo].files
-                for target in attr.runtime_files
-            ]),
-            version = attr.version,
-        ),
+        OutputGroupInfo(repl = depset([driver, repl]), repl_manifest = depset([manifest])),
+        toolchain,
     ]
+
+def _compile_repl(ctx, toolchain):
+    """Registers the action that compiles what makes a read-eval-print loop of the driver."""
+    source = ctx.file._repl
+    warnings = ctx.actions.declare_file(ctx.label.name + "_repl.warnings")
+    hash = ctx.actions.declare_file(ctx.label.name + "_repl.hash")
+    parameters = ctx.actions.args()
+    parameters.add("mode fastbuild")
+    parameters.add(source, format = "source %s")
+    parameters.add(toolchain.repl, format = "fasl %s")
+    parameters.add(warnings, format = "warnings %s")
+    parameters.add(hash, format = "hash %s")
+    run_lisp(
+        ctx,
+        toolchain,
+        "compile",
+        parameters,
+        inputs = depset([source]),
+        outputs = [toolchain.repl, warnings, hash],
+        mnemonic = "LispDriver",
+        progress_message = "Compiling the Lisp driver's read-eval-print loop",
+    )
+
+def add_implementation(lines, toolchain):
+    """Adds what `rbz repl` has to know of an implementation to the lines that it reads."""
+    lines.add("program " + toolchain.program)
+    lines.add("home " + toolchain.home)
+    lines.add(toolchain.driver, format = "driver %s")
+    lines.add(toolchain.repl, format = "repl %s")
 
 lisp_toolchain = rule(
     implementation = _lisp_toolchain_impl,
@@ -103,6 +143,10 @@ lisp_toolchain = rule(
         ),
         "_build": attr.label(
             default = Label("//lisp/driver:build.lisp"),
+            allow_single_file = True,
+        ),
+        "_repl": attr.label(
+            default = Label("//lisp/driver:repl.lisp"),
             allow_single_file = True,
         ),
         "_sources": attr.label(default = Label("//lisp/driver:sources"), allow_files = True),

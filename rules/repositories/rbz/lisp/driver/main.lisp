@@ -1,4 +1,6 @@
 ;;;; The program that runs every Lisp action: `COMMAND PARAMETER-FILE`.
+;;;;
+;;;; `repl FASL …` is no action: what FASL defines makes a read-eval-print loop of the image.
 
 (in-package "RBZ.DRIVER")
 
@@ -7,12 +9,19 @@
   (let ((arguments (bazel.sbcl:command-line-arguments)))
     (when (member "--interactive" arguments :test #'string=)
       (setf *interactive* t))
+    (when (equal (first arguments) "repl")
+      (become-repl (second arguments) (cddr arguments)))
     (when (equal (first arguments) "stem")
       ;; Only what it forks comes back.
       (setf arguments (serve)))
     (run-as-program
      (lambda ()
        (run (first arguments) (read-parameters (string-left-trim "@" (second arguments))))))))
+
+(defun become-repl (fasl arguments)
+  "Be a read-eval-print loop, as the FASL at a native path says."
+  (load (native-path fasl))
+  (funcall (intern "START" "RBZ.REPL") arguments))
 
 (defun run-as-program (function)
   "Call FUNCTION, and end with 0 if it returns true, else with 1; so too after an error."
