@@ -83,10 +83,16 @@ impl DiagnosticOutput {
         mnemonic: &str,
     ) -> Result<(), CommandError> {
         for stream in [&output.stdout, &output.stderr] {
-            for message in parse(&String::from_utf8_lossy(stream)) {
-                let action = Some((target.to_owned(), mnemonic.to_owned()));
-                self.add(Entry { message, action })?;
-            }
+            self.text(&String::from_utf8_lossy(stream), target, mnemonic)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the messages in what a process wrote.
+    pub fn text(&mut self, text: &str, target: &str, mnemonic: &str) -> Result<(), CommandError> {
+        for message in parse(text) {
+            let action = Some((target.to_owned(), mnemonic.to_owned()));
+            self.add(Entry { message, action })?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use rbz_engine::command_line::quote;
+use rbz_engine::diagnostic::Place;
 use rbz_engine::failure::{ActionFailure, FailureCause, UndeclaredInput};
 use rbz_engine::label::Label;
 
@@ -62,6 +63,24 @@ pub fn render_failure(failure: &ActionFailure, detail: Detail) -> String {
         text += &format!("\n{}", command.join(" "));
     }
     text
+}
+
+/// The failure, with `place` in front of the lines that its process wrote about its target; `None` if
+/// there are none.
+pub fn with_place(failure: &ActionFailure, place: &Place) -> Option<ActionFailure> {
+    let prefix = format!("{}: error: ", failure.owner);
+    let text = String::from_utf8_lossy(&failure.output.stderr);
+    if !text.lines().any(|line| line.starts_with(&prefix)) {
+        return None;
+    }
+    let put = |line: &str| match line.strip_prefix(&prefix) {
+        Some(rest) => format!("{place}: error: `{}`: {rest}", failure.owner),
+        None => line.to_owned(),
+    };
+    let text: String = text.split_inclusive('\n').map(put).collect();
+    let mut failure = failure.clone();
+    failure.output.stderr = text.into_bytes().into();
+    Some(failure)
 }
 
 /// The lines about the sandbox of an action of this kind that was kept as `directory`.

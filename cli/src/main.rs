@@ -49,6 +49,7 @@ mod signals;
 mod source_text;
 mod system_definition;
 mod system_files;
+mod test_cases;
 mod test_operation;
 mod test_report;
 mod test_request;

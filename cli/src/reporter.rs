@@ -18,15 +18,16 @@ use crate::command_error::CommandError;
 use crate::console::{Console, Severity};
 use crate::diagnostic_output::DiagnosticOutput;
 use crate::diagnostics::{
-    Detail, render_failure, render_kept, render_repetition, render_undeclared,
+    Detail, render_failure, render_kept, render_repetition, render_undeclared, with_place,
 };
 use crate::environment::Environment;
 use crate::event_log::EventLog;
 use crate::execution_log::ExecutionLog;
 use crate::explain_file::ExplainFile;
 use crate::profile::Profile;
-use crate::progress::Progress;
+use crate::progress::{Progress, count};
 use crate::request::BuildRequest;
+use crate::test_cases;
 use crate::test_report;
 use crate::test_request::TestOutput;
 use crate::workspace_status::workspace_status;
@@ -37,6 +38,9 @@ const REDRAW: Duration = Duration::from_millis(100);
 const PLAIN_LINES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
 /// How many lines the display takes at most.
 const HEIGHT: usize = 12;
+
+/// How many failed cases of a test are shown at most.
+const SHOWN_CASES: usize = 10;
 
 /// What of the events is shown.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +209,7 @@ impl LiveDisplay {
         let end = loop {
             match messages.recv_timeout(REDRAW) {
                 Ok(Message::Event(event)) => {
+                    let event = self.placed(event);
                     self.progress.apply(&event, self.begin.elapsed());
                     self.record(&event);
                     self.show(event);
@@ -226,6 +231,19 @@ impl LiveDisplay {
         };
         self.console.clear();
         end
+    }
+
+    /// The event, with the place in the BUILD file before what the process of a failed action wrote about
+    /// its target.
+    fn placed(&self, event: Event) -> Event {
+        let (Event::ActionFailed(failure), Some((plan, _))) = (&event, &self.plan) else {
+            return event;
+        };
+        let target = plan.requested.iter().find(|target| target.label == failure.owner);
+        match target.and_then(|target| with_place(failure, target.place.as_ref()?)) {
+            Some(failure) => Event::ActionFailed(Arc::new(failure)),
+            None => event,
+        }
     }
 
     /// Tells other programs what is wrong, until that fails.
@@ -412,6 +430,26 @@ impl LiveDisplay {
         }
     }
 
+    /// Shows the cases that failed, where the log that says so is not shown, and tells of all.
+    fn show_cases(&mut self, summary: &TestSummary) {
+        let Some((_, execution_root)) = &self.plan else { return };
+        let Some(cases) = test_cases::of_summary(summary, execution_root) else { return };
+        let label = summary.label.to_string();
+        self.tell(|output| {
+            cases.failures.iter().try_for_each(|text| output.text(text, &label, "TestRunner"))
+        });
+        if self.options.test_output != TestOutput::Summary {
+            return;
+        }
+        for text in cases.failures.iter().take(SHOWN_CASES) {
+            self.console.print(text);
+        }
+        let more = cases.failures.len().saturating_sub(SHOWN_CASES);
+        if more > 0 {
+            self.console.print(&format!("… and {} more failed", count(more, "case")));
+        }
+    }
+
     fn show_test(&mut self, summary: &TestSummary) {
         let Some((_, execution_root)) = &self.plan else { return };
         let passed = summary.status <= TestStatus::Flaky;
@@ -419,6 +457,7 @@ impl LiveDisplay {
         let ran = !matches!(summary.status, TestStatus::FailedToBuild | TestStatus::NoStatus);
         if !passed && ran {
             self.console.message(Severity::Fail, &test_report::failure_line(summary, &logs));
+            self.show_cases(summary);
         }
         let wanted = match self.options.test_output {
             TestOutput::Summary => false,

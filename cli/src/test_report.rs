@@ -1,14 +1,17 @@
 //! The report on tests: one line for each, and how many passed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use rbz_engine::event::{TestStatus, TestSummary};
+use rbz_engine::label::Label;
 use unicode_width::UnicodeWidthStr;
 
 use crate::console::paint;
 use crate::progress::count;
+use crate::test_cases::CaseCounts;
 use crate::test_request::TestSummaryStyle;
 
 /// The column where statuses end.
@@ -51,8 +54,19 @@ pub fn failure_line(summary: &TestSummary, logs: &[PathBuf]) -> String {
     }
 }
 
+/// `, 12 cases`, or `, 2 of 12 cases` when so many failed; empty for a test that tells of none.
+fn cases_text(cases: Option<&CaseCounts>) -> String {
+    match cases {
+        None => String::new(),
+        Some(counts) if counts.failed > 0 => {
+            format!(", {} of {}", counts.failed, count(counts.total(), "case"))
+        }
+        Some(counts) => format!(", {}", count(counts.total(), "case")),
+    }
+}
+
 /// The line of one test, in words and a style for the second of them.
-fn line(summary: &TestSummary) -> (String, &'static str, String) {
+fn line(summary: &TestSummary, cases: Option<&CaseCounts>) -> (String, &'static str, String) {
     let label = summary.label.to_string();
     let status = word(summary.status);
     let cached = if summary.cached { "(cached) " } else { "" };
@@ -66,14 +80,15 @@ fn line(summary: &TestSummary) -> (String, &'static str, String) {
     };
     let time = match summary.status {
         TestStatus::FailedToBuild | TestStatus::NoStatus => String::new(),
-        _ => format!("{of_runs} in {}", seconds(summary.duration)),
+        _ => format!("{of_runs} in {}{}", seconds(summary.duration), cases_text(cases)),
     };
     (before, status, time)
 }
 
-/// The lines about all tests.
+/// The lines about all tests; `cases` has how many cases were in each that tells of them.
 pub fn table(
     tests: &[TestSummary],
+    cases: &HashMap<Label, CaseCounts>,
     how: TestSummaryStyle,
     execution_root: &Path,
     color: bool,
@@ -90,7 +105,7 @@ pub fn table(
         if !shown {
             continue;
         }
-        let (before, status, after) = line(summary);
+        let (before, status, after) = line(summary, cases.get(&summary.label));
         text += &format!("{before}{}{after}\n", paint(color, style(summary.status), status));
         let with_logs = match summary.status {
             TestStatus::Failed | TestStatus::Timeout | TestStatus::Flaky => true,
@@ -134,6 +149,19 @@ pub fn totals(tests: &[TestSummary]) -> String {
     format!("Executed {executed} out of {}: {words}.", count(tests.len(), "test"))
 }
 
+/// `Test cases: 12 passed, 1 failed.`, all tests together; `None` if none tells of cases.
+pub fn case_totals(cases: &HashMap<Label, CaseCounts>) -> Option<String> {
+    let mut all = CaseCounts::default();
+    cases.values().for_each(|counts| all += *counts);
+    if cases.is_empty() {
+        return None;
+    }
+    let parts = [(all.passed, "passed"), (all.failed, "failed"), (all.skipped, "skipped")];
+    let parts = parts.iter().filter(|(number, word)| *number > 0 || *word == "passed");
+    let parts: Vec<String> = parts.map(|(number, word)| format!("{number} {word}")).collect();
+    Some(format!("Test cases: {}.", parts.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +174,7 @@ mod tests {
             cached,
             duration: Duration::from_millis(340),
             logs: vec![format!("rbz-out/k8-fastbuild/testlogs/pkg/{name}/test.log")],
+            reports: Vec::new(),
             runs,
         }
     }
@@ -163,15 +192,21 @@ mod tests {
     }
 
     fn show(how: TestSummaryStyle) -> String {
-        table(&all(), how, Path::new("/x"), false)
+        let cases = HashMap::from([
+            (all()[0].label.clone(), CaseCounts { passed: 3, failed: 2, skipped: 1 }),
+            (all()[3].label.clone(), CaseCounts { passed: 1, ..CaseCounts::default() }),
+        ]);
+        let totals = case_totals(&cases);
+        assert_eq!(totals.as_deref(), Some("Test cases: 4 passed, 2 failed, 1 skipped."));
+        table(&all(), &cases, how, Path::new("/x"), false)
     }
 
     #[test]
     fn tests_are_listed_as_by_bazel() {
         insta::assert_snapshot!(show(TestSummaryStyle::Short), @r#"
-        //pkg:good                                                                PASSED in 0.3s
+        //pkg:good                                                                PASSED in 0.3s, 1 case
         //pkg:known                                                      (cached) PASSED in 0.3s
-        //pkg:f                                                                   FAILED in 0.3s
+        //pkg:f                                                                   FAILED in 0.3s, 2 of 6 cases
           /x/rbz-out/k8-fastbuild/testlogs/pkg/f/test.log
         //pkg:several                                                             FAILED in 2 out of 5 in 0.3s
           /x/rbz-out/k8-fastbuild/testlogs/pkg/several/test.log

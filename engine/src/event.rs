@@ -149,6 +149,8 @@ pub struct TestSummary {
     pub duration: Duration,
     /// Exec paths of the `test.log` of each run that did not pass; of all when all passed.
     pub logs: Vec<String>,
+    /// Exec paths of the `test.xml` of each run that came to an end.
+    pub reports: Vec<String>,
     /// Number of runs, and how many of them did not pass.
     pub runs: (u32, u32),
 }

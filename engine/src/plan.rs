@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::action::Action;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::depset::Depset;
+use crate::diagnostic::Place;
 use crate::label::{Label, RepoName};
 use crate::runfiles::Runfiles;
 
@@ -41,6 +42,8 @@ pub struct RequestedTarget {
     pub label: Label,
     /// Name of its rule, such as `lisp_library`.
     pub rule: Arc<str>,
+    /// Where its BUILD file declares it, if one does.
+    pub place: Option<Place>,
     /// Name of the configuration, such as `k8-fastbuild`.
     pub configuration: Arc<str>,
     /// The files that `rbz build` makes (`DefaultInfo.files`).

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 const LIMIT: usize = 32;
 
 /// The form of the files; to be changed when anything in a plan is.
-const FORMAT: &[u8] = b"rbz plan 3\n";
+const FORMAT: &[u8] = b"rbz plan 4\n";
 
 /// The saved plans in one directory.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use crate::plan::RequestedTarget;
 const LIMIT: usize = 16;
 
 /// The form of the files; to be changed when anything in a seal is.
-const FORMAT: &[u8] = b"rbz seal 2\n";
+const FORMAT: &[u8] = b"rbz seal 3\n";
 
 /// What is told of a build that has nothing to do.
 #[derive(Clone, Debug)]

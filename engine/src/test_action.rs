@@ -17,7 +17,7 @@ use crate::plan::ActionId;
 use crate::spawn_action::declared;
 use crate::state_log::TestState;
 use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, Streams};
-use crate::test_plan::{shard_status_file, temporary_dir};
+use crate::test_plan::{premature_exit_file, shard_status_file, temporary_dir};
 use crate::undeclared::find_undeclared;
 
 impl Executor<'_> {
@@ -146,10 +146,15 @@ fn state_of(completed: &Completed, test: &TestRun, attempt: u32, log: &mut Vec<u
     };
     match completed.exit {
         Exit::Status(0) => {
-            let status_file = completed.outputs_root.join(shard_status_file(dir_of(&test.log)));
-            let knows_shards =
-                matches!(files::stat(&status_file, false), Ok(Some((Kind::File { .. }, _))));
-            if test.shards > 1 && !knows_shards {
+            let has_file = |path: String| {
+                let path = completed.outputs_root.join(path);
+                matches!(files::stat(&path, false), Ok(Some((Kind::File { .. }, _))))
+            };
+            if has_file(premature_exit_file(dir_of(&test.log))) {
+                note("the test ended before it was done, with status 0".into());
+                return TestState::Failed;
+            }
+            if test.shards > 1 && !has_file(shard_status_file(dir_of(&test.log))) {
                 note(
                     "the test does not know of shards: it did not touch TEST_SHARD_STATUS_FILE"
                         .into(),
@@ -188,7 +193,7 @@ fn report(name: &str, seconds: f64, exit: &Exit, state: TestState, log: &[u8]) -
     let error = match (state, exit) {
         (TestState::Passed | TestState::Flaky, _) => None,
         (TestState::Timeout, _) => Some("timed out".to_owned()),
-        (_, Exit::Status(0)) => Some("no sharding support".to_owned()),
+        (_, Exit::Status(0)) => Some("the test says that it is not done".to_owned()),
         (_, Exit::Status(status)) => Some(format!("exited with error code {status}")),
         (_, Exit::OverMemory) => Some("took too much memory".to_owned()),
         (_, Exit::Signal(signal)) => Some(format!("killed by signal {signal}")),

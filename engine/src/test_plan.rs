@@ -124,6 +124,7 @@ fn test_run(
     set("TEST_TMPDIR", absolute(&outputs.temporary()));
     set("TEST_UNDECLARED_OUTPUTS_DIR", absolute(outputs.undeclared.exec_path()));
     set("XML_OUTPUT_FILE", absolute(outputs.xml.exec_path()));
+    set("TEST_PREMATURE_EXIT_FILE", absolute(&outputs.premature_exit()));
     if runs > 1 {
         set("TEST_RUN_NUMBER", run.to_string());
     }
@@ -233,6 +234,10 @@ impl RunOutputs {
         shard_status_file(&join(&self.root, &self.dir))
     }
 
+    fn premature_exit(&self) -> String {
+        premature_exit_file(&join(&self.root, &self.dir))
+    }
+
     fn message(&self, label: &Label) -> String {
         if self.which.is_empty() {
             format!("Testing {label}")
@@ -245,6 +250,11 @@ impl RunOutputs {
 /// The writable directory of a test (`TEST_TMPDIR`), given that of its log.
 pub(crate) fn temporary_dir(log_dir: &str) -> String {
     format!("{log_dir}/_tmp")
+}
+
+/// The file that is there as long as a test that makes it is not done, given the directory of its log.
+pub(crate) fn premature_exit_file(log_dir: &str) -> String {
+    format!("{}/exited_prematurely", temporary_dir(log_dir))
 }
 
 /// The file by which a test says that it knows of shards, given the directory of its log.
@@ -287,6 +297,7 @@ mod tests {
         plan.requested.push(RequestedTarget {
             label,
             rule: "sh_test".into(),
+            place: None,
             configuration: "k8-fastbuild".into(),
             files: Depset::of_files([program.file.clone()]),
             output_groups: BTreeMap::new(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::action::ActionKind;
 use crate::build::TargetGoals;
 use crate::event::{Event, EventSink, TestStatus, TestSummary};
 use crate::executor::{ActionStatus, Executor};
@@ -71,6 +72,7 @@ impl<'a> TestReports<'a> {
         let mut failed = 0;
         let mut logs = Vec::new();
         let mut failed_logs = Vec::new();
+        let mut reports = Vec::new();
         for run in &self.runs[index] {
             let log = || self.plan.action(*run).primary().to_owned();
             let run_status = match executor.status(*run) {
@@ -79,6 +81,7 @@ impl<'a> TestReports<'a> {
                         cached &= test.cached;
                         duration += test.duration;
                         logs.push(log());
+                        reports.extend(self.report(*run));
                         test.state.status()
                     }
                     None => TestStatus::NoStatus,
@@ -106,9 +109,16 @@ impl<'a> TestReports<'a> {
             cached,
             duration,
             logs: if failed_logs.is_empty() { logs } else { failed_logs },
+            reports,
             // A test has no more runs than fit.
             runs: (self.runs[index].len() as u32, failed),
         }
+    }
+
+    /// The exec path of the `test.xml` of a run.
+    fn report(&self, run: ActionId) -> Option<String> {
+        let ActionKind::Spawn(spawn) = &self.plan.action(run).kind else { return None };
+        Some(spawn.test.as_ref()?.xml.exec_path().to_owned())
     }
 
     fn summaries(&self) -> std::sync::MutexGuard<'_, Vec<Option<TestSummary>>> {

@@ -398,6 +398,7 @@ impl Session {
         Ok(Some(RequestedTarget {
             label: label.clone(),
             rule: target.rule.clone(),
+            place: declaring.state.as_ref().ok().map(|resolved| resolved.target.place.clone()),
             configuration: target.configuration.clone(),
             files: target.default_info().files,
             output_groups,

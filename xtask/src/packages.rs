@@ -28,23 +28,26 @@ const TOOLCHAIN: [&str; 7] = ["binutils", "g++", "gcc", "gdb", "linux-perf", "ll
 const C_LIBRARIES: [&str; 3] = ["libffi-dev", "libsqlite3-dev", "zlib1g-dev"];
 
 /// Lisp libraries whose sources are built by tests.
-const LIBRARIES: [&str; 16] = [
+const LIBRARIES: [&str; 19] = [
     "cl-alexandria",
     "cl-asdf-flv",
     "cl-babel",
     "cl-bordeaux-threads",
     "cl-cffi",
     "cl-esrap",
+    "cl-fiasco",
     "cl-fiveam",
     "cl-flexi-streams",
     "cl-ironclad",
     "cl-nibbles",
     "cl-ppcre",
+    "cl-ptester",
     "cl-rt",
     "cl-split-sequence",
     "cl-trivial-backtrace",
     "cl-trivial-features",
     "cl-trivial-gray-streams",
+    "cl-xlunit",
 ];
 
 /// Installs those that are not installed yet; needs no network and no rights if all are.

@@ -1,9 +1,11 @@
 //! `rbz test`: builds targets and runs the tests among them.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use rbz_engine::event::{TestStatus, TestSummary};
+use rbz_engine::label::Label;
 use rbz_engine::plan::Plan;
 use rbz_engine::test_plan::TestOptions;
 
@@ -14,8 +16,9 @@ use crate::console::{Console, write_data};
 use crate::diagnostic_output::DiagnosticForm;
 use crate::environment::Environment;
 use crate::request::BuildRequest;
+use crate::test_cases::CaseCounts;
 use crate::test_request::TestRequest;
-use crate::{result_lines, test_report};
+use crate::{result_lines, test_cases, test_report};
 
 /// What the engine is told about running tests.
 pub fn test_options(request: &TestRequest, environment: &Environment, plan: &Plan) -> TestOptions {
@@ -57,9 +60,11 @@ pub fn run(
         return no_tests(request);
     };
     let bad = outcome.tests.iter().any(|test| test.status > TestStatus::Flaky);
+    let cases = cases_of(&outcome.tests, &built.execution_root);
     let result = finish(&built, console);
     if request.diagnostics == DiagnosticForm::Text {
-        report(&outcome.tests, request, &built.execution_root, console.display().data_color)?;
+        let color = console.display().data_color;
+        report(&outcome.tests, &cases, request, &built.execution_root, color)?;
     } else {
         // Standard output is for another program.
         console.print(&test_report::totals(&outcome.tests));
@@ -68,12 +73,38 @@ pub fn run(
     match (outcome.tests.is_empty(), bad) {
         (true, _) => no_tests(request),
         (_, true) => Err(CommandError::already_reported(ErrorKind::TestsFailed)),
-        _ => Ok(()),
+        _ => check_filter(&outcome.tests, &cases, request),
     }
+}
+
+/// How many cases each test had that tells of them.
+fn cases_of(tests: &[TestSummary], execution_root: &Path) -> HashMap<Label, CaseCounts> {
+    let counts = |test: &TestSummary| {
+        let cases = test_cases::of_summary(test, execution_root)?;
+        Some((test.label.clone(), cases.counts))
+    };
+    tests.iter().filter_map(counts).collect()
+}
+
+/// Nothing was tested if `--test_filter` left out every case of every test.
+fn check_filter(
+    tests: &[TestSummary],
+    cases: &HashMap<Label, CaseCounts>,
+    request: &BuildRequest,
+) -> Result<(), CommandError> {
+    let Some(filter) = &request.tests.filter else { return Ok(()) };
+    let none = |test: &TestSummary| cases.get(&test.label).is_some_and(|cases| cases.total() == 0);
+    if !tests.iter().all(none) {
+        return Ok(());
+    }
+    let text = format!("no test case matches `--test_filter={filter}`");
+    Err(CommandError::new(ErrorKind::NoTests, text)
+        .hint("`--test_output=all` shows which there are"))
 }
 
 fn report(
     tests: &[TestSummary],
+    cases: &HashMap<Label, CaseCounts>,
     request: &BuildRequest,
     execution_root: &Path,
     color: bool,
@@ -81,8 +112,9 @@ fn report(
     if tests.is_empty() {
         return Ok(());
     }
-    let table = test_report::table(tests, request.tests.summary, execution_root, color);
-    write_data(&format!("{table}\n{}\n", test_report::totals(tests)))
+    let table = test_report::table(tests, cases, request.tests.summary, execution_root, color);
+    let of_cases = test_report::case_totals(cases).map(|text| text + "\n").unwrap_or_default();
+    write_data(&format!("{table}\n{}\n{of_cases}", test_report::totals(tests)))
 }
 
 fn no_tests(request: &BuildRequest) -> Result<(), CommandError> {

@@ -262,6 +262,7 @@ impl Project {
         self.plan.requested.push(RequestedTarget {
             label: label(files[0].root_relative_path()),
             rule: "rule".into(),
+            place: None,
             configuration: "k8-fastbuild".into(),
             files: Depset::of_files(files.iter().cloned()),
             output_groups: BTreeMap::new(),
@@ -289,6 +290,7 @@ impl Project {
         self.plan.requested.push(RequestedTarget {
             label: label(program),
             rule: "test".into(),
+            place: None,
             configuration: "k8-fastbuild".into(),
             files: Depset::of_files([executable.clone()]),
             output_groups: BTreeMap::new(),

@@ -117,6 +117,7 @@ impl Workspace {
         self.plan.requested.push(RequestedTarget {
             label: label("all"),
             rule: "rule".into(),
+            place: None,
             configuration: "k8-fastbuild".into(),
             files: Depset::of_files(files.iter().cloned()),
             output_groups: BTreeMap::new(),

@@ -33,6 +33,12 @@ fn the_examples_of_the_page_on_queries_answer_as_it_says() {
 }
 
 #[test]
+fn the_examples_of_the_page_on_testing_work() {
+    let ws = workspace().build();
+    document::follow(&in_repository("docs/testing.md"), &ws);
+}
+
+#[test]
 fn the_examples_of_the_command_line_reference_work() {
     let ws = workspace().build();
     document::follow(&in_repository("docs/command-line.md"), &ws);

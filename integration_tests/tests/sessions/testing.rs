@@ -261,7 +261,7 @@ lisp_test(name = "false", srcs = ["t.lisp"], expression = "(tests:good)")
     assert!(ws.read("rbz-testlogs/bad/test.log").contains("a condition with a REPORT"));
     outcome.stdout_has("2 tests pass and 2 fail locally");
     let log = ws.read("rbz-testlogs/false/test.log");
-    assert!(log.starts_with("the expression is false: (TESTS:GOOD)\nhint: "), "{log}");
+    assert!(log.starts_with("//:false: error: the expression is false: (tests:good)\n"), "{log}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ load(
     "requirements",
     "shared_parameters",
 )
+load(":frameworks.bzl", "FRAMEWORK_ATTRS", "add_framework")
 load(":link.bzl", "LISP_LINK_ATTRS", "is_linked", "link_program")
 load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo", "core_loads_of")
@@ -75,10 +76,11 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
     if expression and attr.main != "main":
         fail("`main` and `expression` are both given: a test runs one of them")
     if expression:
-        parameters.add("expression " + expression)
+        parameters.add("expression " + " ".join(expression.split("\n")))
     else:
         parameters.add("main " + main)
     extra = []
+    of_framework = add_framework(ctx, parameters, info) if hasattr(attr, "framework") else depset()
     if ctx.file.helper_script:
         parameters.add(ctx.file.helper_script, format = "helper %s")
         extra.append(ctx.file.helper_script)
@@ -96,7 +98,7 @@ def _core(ctx, toolchain, compiled, object, output, shown, executable = False, l
         parameters,
         inputs = depset(
             extra,
-            transitive = [info.fasls, warnings, hashes, info.compile_data] +
+            transitive = [info.fasls, warnings, hashes, info.compile_data, of_framework] +
                          ([object.files] if object else []),
         ),
         outputs = [output] + ([lines] if lines else []),
@@ -232,6 +234,7 @@ _LISP_TEST_ATTRS["stamp"] = attr.int(
     values = [-1, 0, 1],
     doc = "Whether the program knows the status of the workspace, as `rbz.program:*workspace-status*`: 1: yes, 0: no, -1: as `--stamp` says.",
 )
+_LISP_TEST_ATTRS.update(FRAMEWORK_ATTRS)
 _LISP_TEST_ATTRS["expression"] = attr.string(
     doc = "In place of `main`: an expression, whose value is true if the test passes.",
 )
@@ -245,7 +248,8 @@ lisp_binary = rule(
 
 lisp_test = rule(
     implementation = _lisp_test_impl,
-    doc = "A Lisp program that is a test: it passes if it ends with 0.",
+    doc = "A Lisp program that is a test: it passes if the tests of a framework in it do, if an " +
+          "expression is true, or if `main` returns.",
     attrs = _LISP_TEST_ATTRS,
     test = True,
 )

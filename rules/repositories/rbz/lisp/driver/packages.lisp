@@ -17,7 +17,7 @@
   (:export "SOURCE" "READ-SOURCE" "JOIN-SOURCES" "SOURCE-PARTS" "PART-AT"
            "NOTE-ENCODING" "ENCODING-OF" "SOURCE-PATH" "SOURCE-LINE" "LINE-AND-COLUMN"
            "POSITION-OF" "POSITION-AT-OCTET" "LAST-FORM-BEFORE"
-           "FORM-POSITION" "FORM-HEAD" "END-OF-FORM" "SOURCE-TEXT"))
+           "FORM-POSITION" "FORM-HEAD" "END-OF-FORM" "SOURCE-TEXT" "MAKE-SOURCE" "FIND-FORM"))
 
 (defpackage "RBZ.REPORT"
   (:documentation "How failures and warnings are printed, for people and for editors.")
@@ -142,6 +142,14 @@
   (:documentation "Options of the runtime for programs that were built.")
   (:use "COMMON-LISP")
   (:export "APPLY-RUNTIME-OPTIONS"))
+
+(defpackage "RBZ.TEST"
+  (:documentation "What test frameworks and the programs of tests agree on; adapters use it.")
+  (:use "COMMON-LISP")
+  (:export "DEFINE-FRAMEWORK" "MAKE-TEST-CASE" "CASE-NAME" "CASE-SUITES" "CASE-DATA"
+           "PASSED" "FAILED" "ERRED" "SKIPPED" "TEXT"
+           "NAME" "CALL" "VALUE" "IS-A" "WITH-VALUES" "WITH-CALLS-WATCHED"
+           "PREPARE" "RUN-PROGRAM" "UNFIT" "UNFIT-HINT"))
 
 (defpackage "RBZ.PROGRAM"
   (:documentation "What runs when a program starts.")

@@ -12,39 +12,100 @@ finalizers.")
 
 (defun toplevel (parameters)
   "The function that the program starts with, or nil after the failure was printed."
-  (let ((target (rbz.parameters:parameter :target parameters "main"))
-        (expression (rbz.parameters:parameter :expression parameters nil))
-        (main (rbz.parameters:parameter :main parameters "nil")))
-    (handler-case
-        (if expression
-            (let ((form (read-in-user-package expression)))
-              (lambda () (start-program (lambda () (exit-by-value form)))))
-            (let ((function (main-function (read-in-user-package main))))
-              (lambda () (start-program function))))
-      (reader-error (condition)
-        (print-failure target (format nil "`~a` is ~a: ~a" (if expression "expression" "main")
-                                      (or expression main) (condition-text condition))
-                       :hint "it names what the sources of the target or its deps define")
+  (let ((target (rbz.parameters:parameter :target parameters "main")))
+    (handler-case (started-function target parameters)
+      ((or reader-error end-of-file) (condition)
+        (let ((expression (rbz.parameters:parameter :expression parameters nil)))
+          (print-failure target (format nil "`~:[main~;expression~]` is ~a: ~a" expression
+                                        (or expression (rbz.parameters:parameter :main parameters "nil"))
+                                        (condition-text condition))
+                         :hint "it names what the sources of the target or its deps define"))
+        nil)
+      (rbz.test:unfit (condition)
+        (print-failure target (condition-text condition) :hint (rbz.test:unfit-hint condition))
         nil)
       (error (condition)
         (print-failure target (condition-text condition))
         nil))))
 
-(defun exit-by-value (form)
-  "End the program: with success if FORM is true, else with failure, and say so."
-  (let ((true (eval form)))
+(defun started-function (target parameters)
+  "The function that PARAMETERS of TARGET ask for."
+  (flet ((given (key) (rbz.parameters:parameter key parameters nil)))
+    (let ((expression (given :expression)) (main (or (given :main) "nil")))
+      (cond ((or (given :framework) (given :own-adapter))
+             (test-function parameters))
+            (expression
+             (let ((function (expression-function expression)))
+               (lambda () (start-program (lambda () (exit-by-value target expression function))))))
+            ((or (null (rbz.parameters:parameters :adapter parameters)) (named-main main))
+             (let ((function (main-function (read-in-user-package main))))
+               (lambda () (start-program function))))
+            (t (or (test-function parameters)
+                   (error "`main` is ~a, but no function of this name is defined, nor is a test of a framework that is known; `expression` may say what is tested" main)))))))
+
+(defun test-function (parameters)
+  "The function of a program that runs the tests of a framework, or nil if there are none."
+  (multiple-value-bind (framework cases) (rbz.test:prepare parameters)
+    (when framework
+      (let* ((expression (rbz.parameters:parameter :expression parameters nil))
+             (function (and expression (expression-function expression))))
+        (lambda ()
+          (start-program
+           (lambda ()
+             (exit-with (rbz.test:run-program framework cases function)))))))))
+
+(defun expression-function (text)
+  "The compiled function whose value is that of the one form in TEXT; an error if it cannot work."
+  (let ((form (read-in-user-package text)) (wrong nil))
+    (multiple-value-bind (function warnings failed)
+        (let ((*error-output* (make-broadcast-stream)))
+          (handler-bind ((warning (lambda (condition)
+                                    (unless (or wrong
+                                                (typep condition 'bazel.warning:uninteresting-condition)
+                                                (and (typep condition 'style-warning)
+                                                     (not (bazel.warning:undefined-function-p condition))))
+                                      (setf wrong (condition-text condition)))
+                                    (muffle-warning condition))))
+            (let ((sb-ext:*evaluator-mode* :compile) (*package* (find-package "COMMON-LISP-USER")))
+              (compile nil `(lambda () ,form)))))
+      (declare (ignore warnings failed))
+      (when wrong (error "`expression` is ~a: ~a" text wrong))
+      function)))
+
+(defun exit-by-value (target text function)
+  "End the program, a test that is TARGET: with success if the value of FUNCTION, the expression TEXT, is
+true, else with failure, and say so."
+  (let ((true (handler-bind ((error (lambda (condition) (note-ending-error target text condition))))
+                (funcall function))))
     (unless true
-      (format *error-output* "the expression is false: ~s~@
-                              hint: if its value does not say whether the tests passed, and they ~
-                              signal an error when they fail: (progn … t)~%"
-              form)
-      (finish-output *error-output*))
-    (sb-ext:exit :code (if true 0 1))))
+      (print-failure target (format nil "the expression is false: ~a" text)
+                     :hint "if its value does not say whether the tests passed, and they signal an error when they fail: (progn … t)"))
+    (exit-with true)))
+
+(defun note-ending-error (target text condition)
+  "If nobody handles CONDITION, which the expression TEXT of TARGET signalled, say what it is before
+what the implementation says."
+  (let ((hook sb-ext:*invoke-debugger-hook*))
+    (setf sb-ext:*invoke-debugger-hook*
+          (lambda (last own-hook)
+            (setf sb-ext:*invoke-debugger-hook* hook)
+            (when (eq last condition)
+              (print-failure target (format nil "the expression ~a was ended by an error: ~a" text
+                                            (condition-text condition))
+                             :condition condition))
+            (when hook (funcall hook last own-hook))))))
+
+(defun exit-with (true)
+  "End the program: with success if TRUE."
+  (sb-ext:exit :code (if true 0 1)))
 
 (defun read-in-user-package (text)
   "The one form in TEXT, read as a user's file would be."
   (let ((*package* (find-package "COMMON-LISP-USER")) (*readtable* (copy-readtable nil)))
-    (read-from-string text)))
+    (multiple-value-bind (form end) (read-from-string text)
+      (unless (eq (read-from-string text nil text :start end) text)
+        (error "there is more than one form: ~a" text))
+      form)))
 
 (defun main-function (form)
   "The function that FORM, the value of `main`, stands for; `:repl` for the read-eval-print loop."

@@ -189,3 +189,16 @@ followed to its end (reader macros, backquotes), the deepest form that was found
         for next = (end-of-form source start)
         while (< start next end)
         finally (return start)))
+
+(defun find-form (source form)
+  "Where a form that is the same as FORM stands in the first top-level form of SOURCE, or nil."
+  (let ((text (source-text source))
+        (starts (make-hash-table :test 'eq)))
+    (ignore-errors
+     (with-input-from-string (stream text)
+       (let ((*readtable* (recording-readtable *readtable* starts))
+             (*read-eval* nil))
+         (read stream))))
+    (loop for cons being the hash-keys of starts using (hash-value start)
+          when (equalp cons form) minimize start into first
+          finally (return (and first (plusp first) first)))))
