@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::ide_arguments::IdeArguments;
 use crate::query_arguments::{AqueryArguments, CqueryArguments, QueryArguments, WhyArguments};
 use crate::repl_arguments::ReplArguments;
 
@@ -73,6 +74,8 @@ pub enum RawCommand {
     Run(BuildArguments),
     /// Starts a Lisp that has loaded what targets need
     Repl(ReplArguments),
+    /// Writes files by which editors know the Lisp targets: `json`, `asd`
+    Ide(IdeArguments),
     /// Removes what was built; the disk cache stays
     Clean(CleanArguments),
     /// Shows where things are
@@ -111,6 +114,7 @@ impl RawCommand {
             RawCommand::Test(_) => "test",
             RawCommand::Run(_) => "run",
             RawCommand::Repl(_) => "repl",
+            RawCommand::Ide(_) => "ide",
             RawCommand::Clean(_) => "clean",
             RawCommand::Info(_) => "info",
             RawCommand::Query(_) => "query",
@@ -366,7 +370,7 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 17] = [
+pub const COMMANDS: [&str; 18] = [
     "analyze-profile",
     "aquery",
     "build",
@@ -374,6 +378,7 @@ pub const COMMANDS: [&str; 17] = [
     "completion",
     "cquery",
     "help",
+    "ide",
     "info",
     "init",
     "query",
@@ -425,6 +430,7 @@ pub fn clap_command_alone(name: &str) -> Command {
         "aquery" => AqueryArguments::augment_args,
         "why" => WhyArguments::augment_args,
         "repl" => ReplArguments::augment_args,
+        "ide" => IdeArguments::augment_args,
         "analyze-profile" | "completion" | "help" | "init" | "tool" | "version" => {
             PlainArguments::augment_args
         }

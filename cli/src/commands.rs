@@ -5,6 +5,7 @@ pub mod build;
 pub mod clean;
 pub mod completion;
 pub mod help;
+pub mod ide;
 pub mod info;
 pub mod init;
 pub mod query;

@@ -21,8 +21,10 @@ mod event_log;
 mod execution_log;
 mod explain_file;
 mod external_systems;
+mod ide_arguments;
 mod invocation;
 mod lisp_reader;
+mod lisp_target;
 mod machine_memory;
 mod name_filter;
 mod option_reader;
@@ -31,6 +33,7 @@ mod per_test;
 mod profile;
 mod profile_analysis;
 mod progress;
+mod project_file;
 mod project_sources;
 mod query_arguments;
 mod query_request;
@@ -49,6 +52,7 @@ mod signals;
 mod source_text;
 mod system_definition;
 mod system_files;
+mod system_stubs;
 mod test_cases;
 mod test_operation;
 mod test_report;
@@ -75,6 +79,7 @@ use crate::console::{Console, Severity, write_bytes, write_data};
 use crate::directories::{Directories, check_ours, expand_home};
 use crate::display::Display;
 use crate::environment::Environment;
+use crate::ide_arguments::IdeArguments;
 use crate::invocation::Invocation;
 use crate::query_arguments::{AqueryArguments, CqueryArguments};
 use crate::query_request::{ConfiguredRequest, QueryRequest};
@@ -145,6 +150,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         | RawCommand::WhyRebuilt(arguments) => &arguments.display,
         RawCommand::Clean(arguments) => &arguments.display,
         RawCommand::Repl(arguments) => &arguments.build.display,
+        RawCommand::Ide(arguments) => &arguments.build.display,
         RawCommand::Query(arguments) => &arguments.display,
         RawCommand::Cquery(arguments) => &arguments.build.display,
         RawCommand::Aquery(arguments) => &arguments.build.display,
@@ -199,6 +205,7 @@ fn execute(
         }
         RawCommand::Cquery(CqueryArguments { build, .. })
         | RawCommand::Repl(ReplArguments { build, .. })
+        | RawCommand::Ide(IdeArguments { build, .. })
         | RawCommand::Aquery(AqueryArguments { build, .. }) => {
             in_workspace(&invocation, build, environment, &mut console)?;
         }
@@ -272,6 +279,10 @@ fn in_workspace(
             let program = commands::run::build(&workspace, &request, console)?;
             drop(lock);
             Err(commands::run::become_program(program))
+        }
+        RawCommand::Ide(arguments) => {
+            let output = arguments.ide.output.as_deref();
+            commands::ide::run(&workspace, &request, output, console)
         }
         RawCommand::Repl(arguments) => {
             let repl = ReplRequest::new(arguments, environment)?;

@@ -48,6 +48,7 @@ fn inherited(command: &str) -> &'static [&'static str] {
         "test" => &[COMMON, "build", "test"],
         "run" => &[COMMON, "build", "run"],
         "repl" => &[COMMON, "build", "repl"],
+        "ide" => &[COMMON, "build", "ide"],
         "clean" => &[COMMON, "build", "clean"],
         "info" => &[COMMON, "build", "info"],
         "why-rebuilt" => &[COMMON, "build", "why-rebuilt"],

@@ -69,6 +69,7 @@ fn of_command(command: &Command) -> String {
         "build" | "test" => " TARGETS…",
         "run" => " TARGET [-- ARGUMENTS…]",
         "repl" => " [TARGETS…] [-- ARGUMENTS OF THE LISP…]",
+        "ide" => " json|asd [TARGETS…]",
         "query" | "cquery" | "aquery" => " EXPRESSION",
         "why" => " TARGET TARGET",
         "info" => " [KEY…]",

@@ -42,6 +42,18 @@ fn entries(
     ]
 }
 
+/// Keys that are shown only if they are asked for, as scripts and tools for Bazel do.
+fn further_entries(request: &BuildRequest) -> Vec<(&'static str, String)> {
+    let megabytes = request.memory >> 20;
+    vec![
+        ("default-package-path", "%workspace%".to_owned()),
+        ("local_resources", format!("cpu={}, memory={megabytes}MB", request.jobs)),
+        ("max-heap-size", format!("{megabytes}MB")),
+        // There is no server; this process does what is asked.
+        ("server_pid", std::process::id().to_string()),
+    ]
+}
+
 /// The values of the keys that the request names; without any, every key with its value.
 pub fn text(
     workspace: &Path,
@@ -50,13 +62,20 @@ pub fn text(
     request: &BuildRequest,
 ) -> Result<String, CommandError> {
     let entries = entries(workspace, workspace_name, directories, request);
+    let further = further_entries(request);
     let find = |key: &String| {
-        entries.iter().find(|(name, _)| name == key).map(|(_, value)| value).ok_or_else(|| {
-            let names = entries.iter().map(|(name, _)| *name).chain([BUILD_LANGUAGE]);
-            CommandError::command_line(format!("`{key}` is no key of `rbz info`"))
-                .hint_nearest(nearest(key, names))
-                .hint("`rbz info` lists all keys")
-        })
+        entries
+            .iter()
+            .chain(&further)
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+            .ok_or_else(|| {
+                let names = entries.iter().chain(&further).map(|(name, _)| *name);
+                let names = names.chain([BUILD_LANGUAGE]);
+                CommandError::command_line(format!("`{key}` is no key of `rbz info`"))
+                    .hint_nearest(nearest(key, names))
+                    .hint("`rbz info` lists all keys")
+            })
     };
     match &request.residue[..] {
         [] => Ok(entries.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()),

@@ -21,10 +21,10 @@ use crate::repl_request::ReplRequest;
 use crate::request::{BuildRequest, OutputGroups};
 
 /// The build setting by which Lisp rules offer the groups.
-const SETTING: &str = "@rbz//lisp:repl";
+pub const SETTING: &str = "@rbz//lisp:repl";
 
 /// The group whose file says what is loaded.
-const MANIFEST: &str = "repl_manifest";
+pub const MANIFEST: &str = "repl_manifest";
 
 /// The group of what must be there.
 const NEEDED: &str = "repl";

@@ -19,6 +19,7 @@ mod faults;
 mod forbidden_namespaces;
 mod frameworks;
 mod hermetic;
+mod ide;
 mod libraries;
 mod linked_programs;
 mod lisp_attributes;
