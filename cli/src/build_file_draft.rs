@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::build_file_text::Target;
+use crate::framework_call;
 use crate::system_definition::{System, Version};
 use crate::system_files::is_of_lisp;
 
@@ -94,6 +95,17 @@ impl Draft {
     }
 }
 
+/// Says in `test` what runs its tests: a framework that rbz knows, or `expression`.
+fn describe_tests(expression: &str, test: &mut Target) {
+    match framework_call::of_expression(expression) {
+        Some(call) => {
+            test.text_of("framework", call.framework);
+            test.list("suites", call.suites);
+        }
+        None => test.text_of("expression", expression),
+    }
+}
+
 struct Drafting<'a> {
     systems: &'a [System],
     missing: &'a BTreeSet<String>,
@@ -128,7 +140,7 @@ impl Drafting<'_> {
             ("lisp_binary", Some(main), _) => target.text_of("main", main),
             ("lisp_test", _, Some(expression)) => {
                 target.list("data", data_of_test(system));
-                target.text_of("expression", expression);
+                describe_tests(expression, &mut target);
             }
             _ if is_test => target.flag("testonly"),
             _ => {}
@@ -200,7 +212,7 @@ impl Drafting<'_> {
     ) {
         let name = target_name(&system.name);
         let mut test = Target::new("lisp_test", &self.free_name(&format!("{name}_test")));
-        test.text_of("expression", expression);
+        describe_tests(expression, &mut test);
         if system.reads_itself {
             test.list("data", system.files.clone());
         }
@@ -507,7 +519,7 @@ mod tests {
         # needs `gone`, which this machine has not
         lisp_test(
             name = "x_test",
-            expression = "(rt:do-tests)",
+            framework = "rt",
             nowarn = ["undefined-alien"],
             deps = [
                 ":x",

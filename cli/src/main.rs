@@ -21,6 +21,7 @@ mod event_log;
 mod execution_log;
 mod explain_file;
 mod external_systems;
+mod framework_call;
 mod ide_arguments;
 mod invocation;
 mod lisp_reader;

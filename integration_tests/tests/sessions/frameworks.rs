@@ -6,6 +6,8 @@ use rbz_integration_tests::projects::build_file;
 use rbz_integration_tests::workspace::{Workspace, WorkspaceBuilder};
 use rbz_integration_tests::workspace_from;
 
+const SOURCES: &str = "/usr/share/common-lisp/source";
+
 /// A workspace with the frameworks of the distribution, and a package `//own` with these files.
 fn with_frameworks(build: &str, files: &[(&str, &str)]) -> WorkspaceBuilder {
     let builder = workspace_from("integration_tests/workspaces/libraries").file("own/BUILD", build);
@@ -413,4 +415,84 @@ lisp_test(name = "false", expression = "(null 1)")
         log.starts_with("//own:false: error: the expression is false: (null 1)\n  hint: "),
         "{log}"
     );
+}
+
+#[test]
+fn a_library_is_there_for_others_only_if_its_tests_pass() {
+    let ws = with_frameworks(
+        r#"
+lisp_library(name = "lib", srcs = ["lib.lisp"], tests = ["lib-tests.lisp"], tests_deps = ["@rt"])
+lisp_library(name = "user", srcs = ["user.lisp"], deps = [":lib"])
+lisp_binary(
+    name = "program",
+    main = "lib:main",
+    tests_expression = "(= 3 (lib:add 1 2))",
+    deps = [":user"],
+)
+"#,
+        &[
+            (
+                "lib.lisp",
+                "(defpackage #:lib (:use #:common-lisp) (:export #:add #:main))\n(in-package #:lib)\n\
+                 (defun add (a b) (+ a b))\n(defun main () (print (add 1 2)))\n",
+            ),
+            (
+                "lib-tests.lisp",
+                "(defpackage #:lib-tests (:use #:common-lisp #:rt))\n(in-package #:lib-tests)\n\
+                 (deftest sum (lib:add 1 1) 2)\n",
+            ),
+            ("user.lisp", "(defun use () (lib:add 1 2))\n"),
+        ],
+    )
+    .build();
+    ws.rbz("build //own:all").run();
+    assert!(ws.rbz("build //own:all").run().ran().is_empty(), "what passed is known");
+
+    ws.edit("own/lib-tests.lisp", "(lib:add 1 1) 2)", "(lib:add 1 1) 3)");
+    let outcome = ws.rbz("build -k //own:all").exit_code(1).run();
+    outcome.stderr_has("ERROR: //own:lib: Testing //own:lib failed: exit status 1 (LispTest)");
+    outcome.stderr_has("own/lib-tests.lisp:3:14: error: test `sum` failed: (lib:add 1 1)\n");
+    for target in ["lib", "user", "program"] {
+        outcome.stderr_has(&format!("Target //own:{target} failed to build"));
+    }
+
+    ws.edit("own/lib-tests.lisp", "(lib:add 1 1) 3)", "(lib:add 1 1) 2)");
+    ws.edit("own/BUILD", "(= 3 (lib:add 1 2))", "(= 4 (lib:add 1 2))");
+    let outcome = ws.rbz("build -k //own:all").exit_code(1).run();
+    outcome.stderr_has(
+        "own/BUILD:4:1: error: `//own:program`: `tests_expression` is false: (= 4 (lib:add 1 2))",
+    );
+    ws.edit("own/BUILD", "(= 4 (lib:add 1 2))", "(nowhere:run)");
+    let outcome = ws.rbz("build -k //own:all").exit_code(1).run();
+    outcome.stderr_has("own/BUILD:4:1: error: `//own:program`: Package NOWHERE does not exist.");
+}
+
+/// The project of a library of the distribution, as its author has it, after `rbz init`.
+fn initialised(library: &str) -> Workspace {
+    let from = std::path::Path::new(SOURCES).join(library);
+    let mut builder = rbz_integration_tests::workspace();
+    for entry in walkdir::WalkDir::new(&from).into_iter().flatten() {
+        if entry.file_type().is_file() {
+            let name = entry.path().strip_prefix(&from).expect("the walk began there");
+            let text = rbz_integration_tests::workspace::read(entry.path());
+            builder = builder.file(name.to_str().expect("names are ASCII"), &text);
+        }
+    }
+    let ws = builder.build();
+    ws.remove("WORKSPACE");
+    ws.rbz("init").run();
+    ws
+}
+
+#[test]
+fn init_drafts_tests_by_their_framework() {
+    let build = initialised("cl-split-sequence").read("BUILD");
+    assert!(
+        build.contains("framework = \"fiveam\",\n    suites = [\"split-sequence\"],"),
+        "{build}"
+    );
+
+    // The tests of esrap ask for their own library by `require`.
+    let ws = initialised("esrap");
+    ws.rbz("build //...").run();
 }

@@ -15,6 +15,7 @@ load(":link.bzl", "LISP_LINK_ATTRS", "is_linked", "link_program")
 load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo", "core_loads_of")
 load(":runfiles.bzl", "lisp_runfiles")
+load(":tests.bzl", "TESTS_ATTRS", "tested")
 load(":toolchain.bzl", "run_lisp", "shown_path", "toolchain_of")
 
 def _without(files, excluded):
@@ -154,6 +155,8 @@ def _program(ctx, is_test):
         load = attr.load,
         encoding = attr.encoding,
     )
+    if not is_test:
+        compiled = tested(ctx, toolchain, compiled)
     program = ctx.actions.declare_file(ctx.label.name)
     core = ctx.actions.declare_file(ctx.label.name + ".core")
     object = compiled.shared_object or shared_object(ctx, compiled.lisp_info.cc_info)
@@ -220,6 +223,7 @@ _BINARY_ATTRS = {
 _LISP_BINARY_ATTRS = dict(LISP_COMPILE_ATTRS)
 _LISP_BINARY_ATTRS.update(_BINARY_ATTRS)
 _LISP_BINARY_ATTRS.update(LISP_LINK_ATTRS)
+_LISP_BINARY_ATTRS.update(TESTS_ATTRS)
 _LISP_BINARY_ATTRS["stamp"] = attr.int(
     default = -1,
     values = [-1, 0, 1],

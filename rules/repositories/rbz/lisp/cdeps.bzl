@@ -10,12 +10,13 @@ def _cc_toolchain(ctx):
         fail(target[NoCcToolchainInfo].message)
     return target[CcToolchainInfo]
 
-def shared_object(ctx, cc_info):
+def shared_object(ctx, cc_info, name = None):
     """Registers the action that makes one shared object of all C libraries of a closure.
 
     Args:
       ctx: the rule's context.
       cc_info: the C part of the closure.
+      name: what it is called; by default as the target.
 
     Returns:
       A struct of the `file` and the depset `files` of it and what it needs when it is opened; None
@@ -23,7 +24,7 @@ def shared_object(ctx, cc_info):
     """
     if not has_libraries(cc_info):
         return None
-    name = ctx.label.name
+    name = name or ctx.label.name
     output = ctx.actions.declare_file("%s~/lib%s.so" % (name, name.replace("/", "_")))
     needed = link_cdeps(ctx, _cc_toolchain(ctx), output, cc_info, cc_mode(ctx))
     return struct(file = output, files = depset([output], transitive = [needed]))

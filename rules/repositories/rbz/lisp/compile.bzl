@@ -73,6 +73,15 @@ def shared_parameters(ctx, info, nowarn, verbose_level = 0):
         args.add("force 1")
     return args
 
+def runtime_options(ctx):
+    """The sizes of the memory of actions of a target."""
+    return [
+        "--dynamic-space-size",
+        getattr(ctx.attr, "dynamic_space_size", "") or _DYNAMIC_SPACE_SIZE,
+        "--control-stack-size",
+        getattr(ctx.attr, "control_stack_size", "") or _CONTROL_STACK_SIZE,
+    ]
+
 _UTF_8 = ["utf-8", "utf8"]
 
 def _source_steps(srcs, encoding):
@@ -101,7 +110,9 @@ def lisp_compile_srcs(
         instrument_coverage = -1,
         indexer_metadata = [],
         load = "source",
-        encoding = "utf-8"):
+        encoding = "utf-8",
+        name = None,
+        before = []):
     """Registers the actions that compile a target's sources.
 
     Args:
@@ -121,6 +132,8 @@ def lisp_compile_srcs(
       indexer_metadata: files for those who watch the actions; not used.
       load: how consumers and later files see this target before they compile.
       encoding: how the sources are written.
+      name: what the outputs are called; by default as the target.
+      before: LispInfos of what is loaded before `deps`.
 
     Returns:
       A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`; of
@@ -139,6 +152,7 @@ def lisp_compile_srcs(
         build_image = image,
         features = add_features,
         compile_data = compile_data,
+        before = before,
     )
     flags = build_flags(ctx, base, verbose_level)
     object = None
@@ -167,15 +181,11 @@ def lisp_compile_srcs(
         encoding = "" if (encoding or "utf-8").lower() in _UTF_8 else encoding,
         flags = flags,
         verbose_level = verbose_level,
-        runtime_options = [
-            "--dynamic-space-size",
-            getattr(ctx.attr, "dynamic_space_size", "") or _DYNAMIC_SPACE_SIZE,
-            "--control-stack-size",
-            getattr(ctx.attr, "control_stack_size", "") or _CONTROL_STACK_SIZE,
-        ],
+        runtime_options = runtime_options(ctx),
     )
-    directory = ctx.label.name + "~/"
-    whole = ctx.actions.declare_file(ctx.label.name + ".fasl")
+    name = name or ctx.label.name
+    directory = name + "~/"
+    whole = ctx.actions.declare_file(name + ".fasl")
 
     # A block goes over all files, so they are compiled together.
     together = target.block_compile and len(srcs) > 1 and load != "image"
@@ -185,7 +195,7 @@ def lisp_compile_srcs(
         stem = directory + _stem(src)
         if single:
             fasl = whole
-            warnings = files[0].warnings if files else ctx.actions.declare_file(directory + ctx.label.name + ".warnings")
+            warnings = files[0].warnings if files else ctx.actions.declare_file(directory + name + ".warnings")
         else:
             fasl = ctx.actions.declare_file(stem + ".fasl")
             warnings = ctx.actions.declare_file(stem + ".warnings")
@@ -199,7 +209,7 @@ def lisp_compile_srcs(
     if load == "image":
         _compile(ctx, target, files, depset(), depset())
     elif together:
-        joined = ctx.actions.declare_file(directory + ctx.label.name + ".lisp")
+        joined = ctx.actions.declare_file(directory + name + ".lisp")
         before = srcs if order == "multipass" else []
         steps = depset(_source_steps(before, target.encoding), order = "postorder")
         _compile(ctx, target, files, steps, depset(before), joined)

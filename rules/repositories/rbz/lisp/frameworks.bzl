@@ -55,24 +55,39 @@ def add_framework(ctx, parameters, info):
         if attr.suites:
             fail("`expression` and `suites` are both given: a test runs one of them")
         return depset()
-    adapters = attr._adapters[DefaultInfo].files.to_list()
-    files = []
-    if attr.framework_adapter:
-        files.append(ctx.file.framework_adapter)
-        parameters.add(ctx.file.framework_adapter, format = "own-adapter %s")
-    else:
-        for file in adapters:
-            name = file.basename[:-len(".lisp")]
-            if attr.framework in ("", name):
-                files.append(file)
-                parameters.add("adapter %s %s %s" % (name, ",".join(FRAMEWORKS[name]), file.path))
-        if attr.framework:
-            parameters.add("framework " + attr.framework)
     parameters.add_all(attr.suites, format_each = "suite %s")
+    if attr.framework_adapter:
+        parameters.add(ctx.file.framework_adapter, format = "own-adapter %s")
+        return depset([ctx.file.framework_adapter], transitive = [_add_sources(ctx, parameters, info)])
+    if attr.framework:
+        parameters.add("framework " + attr.framework)
+    return add_adapters(ctx, parameters, info, attr.framework)
 
-    # Where the tests are defined: not in what others have made.
-    parameters.add_all(info.srcs, map_each = _own_source if not ctx.label.workspace_name else None, format_each = "defined-in %s")
-    return depset(files, transitive = [info.srcs])
+def add_adapters(ctx, parameters, info, framework = ""):
+    """Adds to `parameters` what they say of the adapters of frameworks.
+
+    Args:
+      ctx: the context of a rule with `_adapters`.
+      parameters: `Args`.
+      info: the LispInfo of the program.
+      framework: the one that is meant; if empty, all.
+
+    Returns:
+      The depset of the files that they name.
+    """
+    files = []
+    for file in ctx.attr._adapters[DefaultInfo].files.to_list():
+        name = file.basename[:-len(".lisp")]
+        if framework in ("", name):
+            files.append(file)
+            parameters.add("adapter %s %s %s" % (name, ",".join(FRAMEWORKS[name]), file.path))
+    return depset(files, transitive = [_add_sources(ctx, parameters, info)])
+
+def _add_sources(ctx, parameters, info):
+    """Adds where the tests are defined: not in what others have made. The depset of the sources."""
+    own = None if ctx.label.workspace_name else _own_source
+    parameters.add_all(info.srcs, map_each = own, format_each = "defined-in %s")
+    return info.srcs
 
 def _own_source(file):
     return None if file.path.startswith("external/") else file.path

@@ -5,6 +5,8 @@ load(":compile.bzl", "lisp_compile_srcs")
 load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo")
 load(":runfiles.bzl", "lisp_runfiles")
+load(":tests.bzl", "TESTS_ATTRS", "tested")
+load(":toolchain.bzl", "toolchain_of")
 
 def _lisp_library_impl(ctx):
     attr = ctx.attr
@@ -24,16 +26,20 @@ def _lisp_library_impl(ctx):
         load = attr.load,
         encoding = attr.encoding,
     )
+    compiled = tested(ctx, toolchain_of(ctx, attr.image), compiled)
     fasls = [compiled.output_fasl] if compiled.output_fasl else []
     return [
-        DefaultInfo(files = depset(fasls), runfiles = lisp_runfiles(ctx)),
+        DefaultInfo(files = depset(fasls + compiled.files), runfiles = lisp_runfiles(ctx)),
         lisp_output_groups(ctx, compiled, compiled.shared_object),
         compiled.lisp_info,
     ]
 
+_LISP_LIBRARY_ATTRS = dict(LISP_COMPILE_ATTRS)
+_LISP_LIBRARY_ATTRS.update(TESTS_ATTRS)
+
 lisp_library = rule(
     implementation = _lisp_library_impl,
     doc = "Lisp sources that other Lisp targets use.",
-    attrs = LISP_COMPILE_ATTRS,
+    attrs = _LISP_LIBRARY_ATTRS,
     provides = [LispInfo],
 )

@@ -48,7 +48,7 @@ def _compile_data_files(compile_data):
             depsets.append(info.default_runfiles.files)
     return depsets
 
-def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], compile_data = []):
+def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], compile_data = [], before = []):
     """The union of what targets offer.
 
     Args:
@@ -58,12 +58,13 @@ def collect_lisp_info(deps = [], cdeps = [], build_image = None, features = [], 
         belongs to the target like its dependencies: those who do not use the image need it.
       features: features to add.
       compile_data: files or targets to add.
+      before: LispInfos that come before those of `deps`.
 
     Returns:
       A LispInfo without sources of its own.
     """
     infos = [build_image[LispInfo]] if build_image and LispInfo in build_image else []
-    infos = infos + [dep[LispInfo] for dep in deps]
+    infos = infos + before + [dep[LispInfo] for dep in deps]
     return LispInfo(
         fasls = depset(transitive = [info.fasls for info in infos], order = "postorder"),
         srcs = depset(transitive = [info.srcs for info in infos], order = "postorder"),
@@ -127,6 +128,29 @@ def extend_lisp_info(
         loads = depset(loads, transitive = [loads_of(base)], order = "postorder"),
         load_inputs = depset(load_inputs or [], transitive = [load_inputs_of(base)]),
         core_loads = depset(core_loads, transitive = [core_loads_of(base)], order = "postorder"),
+    )
+
+def with_compile_data(info, files):
+    """What `info` offers, to those who have `files` too.
+
+    Args:
+      info: a LispInfo.
+      files: a list of files.
+
+    Returns:
+      A LispInfo.
+    """
+    return LispInfo(
+        fasls = info.fasls,
+        srcs = info.srcs,
+        hashes = info.hashes,
+        warnings = info.warnings,
+        features = info.features,
+        compile_data = depset(files, transitive = [info.compile_data]),
+        cc_info = info.cc_info,
+        loads = loads_of(info),
+        load_inputs = load_inputs_of(info),
+        core_loads = core_loads_of(info),
     )
 
 def print_provider(info):

@@ -25,6 +25,17 @@
            (sound-p))
          (finish-action action command))))
 
+(defun test-command (parameters)
+  "Run the tests that PARAMETERS tell of in this image; if they pass, write `output`, and return true."
+  (let ((action (begin-action :core parameters)))
+    (and (process-steps parameters)
+         (progn
+           (dolist (path (parameters :warnings parameters)) (process-file action path :warnings))
+           (and (sound-p) (undefined-resolved-p action)))
+         (tests-pass-p parameters)
+         (with-open-file (stream (native-path (parameter :output parameters)) :direction :output)
+           (write-line "passed" stream)))))
+
 (defmethod finish-action ((action action) (command (eql :core)))
   (check-and-save action))
 

@@ -250,9 +250,15 @@ free for each processor that is sooner."
       (require name))))
 
 (defun refuse-module (name)
-  "Stand for the implementation's own providers: a module is there only if it is a dependency."
-  (error "the module `~a` is not a dependency of this target: add \"@lisp//:~(~a~)\" to its deps"
-         name name))
+  "Stand for the implementation's own providers: a module is there only if it is a dependency. True for a
+system of others that is there: under ASDF `require` finds those too."
+  (let ((bundled (bundled-module (string-upcase name))))
+    (cond (bundled
+           (error "the module `~a` is not a dependency of this target: add \"@lisp//:~a\" to its deps"
+                  name bundled))
+          ((find-package (string-upcase name)) t)
+          (t (error "there is no module or system `~(~a~)`: the target that has the system belongs into deps"
+                    name)))))
 
 (defmacro with-modules-refused (() &body body)
   "Run BODY with `require` failing for modules that are not loaded yet."

@@ -46,6 +46,7 @@
   "Run COMMAND as PARAMETERS say; true if it went well."
   (cond ((string= command "compile") (rbz.compiling:compile-command parameters))
         ((string= command "core") (rbz.core:core-command parameters))
+        ((string= command "test") (rbz.core:test-command parameters))
         ((string= command "concat") (concatenate-files parameters))
         (t (error 'bad-parameters :text (format nil "There is no command `~a`." command)))))
 

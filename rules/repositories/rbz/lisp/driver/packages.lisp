@@ -154,7 +154,7 @@
 (defpackage "RBZ.PROGRAM"
   (:documentation "What runs when a program starts.")
   (:use "COMMON-LISP" "RBZ.REPORT" "RBZ.RUNTIME-OPTIONS")
-  (:export "TOPLEVEL" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
+  (:export "TOPLEVEL" "TESTS-PASS-P" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
            "*WORKSPACE-STATUS*"))
 
 (defpackage "RBZ.RELATIVE-OPERANDS"
@@ -175,7 +175,7 @@
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.ACTION" "RBZ.PROGRAM"
         "RBZ.SAVING" "RBZ.C-LIBRARIES" "RBZ.LINKAGE" "RBZ.LINES")
   (:shadow "SAVE-IMAGE")
-  (:export "CORE-COMMAND"))
+  (:export "CORE-COMMAND" "TEST-COMMAND"))
 
 (defpackage "RBZ.STEM"
   (:documentation "An image that has loaded what several actions need, and forks their processes.")

@@ -43,6 +43,28 @@ finalizers.")
             (t (or (test-function parameters)
                    (error "`main` is ~a, but no function of this name is defined, nor is a test of a framework that is known; `expression` may say what is tested" main)))))))
 
+(defun tests-pass-p (parameters)
+  "Run the tests that PARAMETERS ask for in this image, which loaded them; true if they pass."
+  (let ((target (rbz.parameters:parameter :target parameters))
+        (expression (rbz.parameters:parameter :expression parameters nil))
+        (sb-ext:*evaluator-mode* :compile)
+        (*package* (find-package "COMMON-LISP-USER"))
+        (*readtable* (copy-readtable nil)))
+    (handler-case
+        (if expression
+            (let ((function (expression-function expression)))
+              (or (funcall function)
+                  (print-failure target (format nil "`tests_expression` is false: ~a" expression))))
+            (multiple-value-bind (framework cases) (rbz.test:prepare parameters)
+              (if framework
+                  (rbz.test:run-program framework cases nil)
+                  (print-failure target "`tests`: no framework that is known has tests"
+                                 :hint "tests_expression = \"(my-tests:run)\" says what runs them"))))
+      (rbz.test:unfit (condition)
+        (print-failure target (condition-text condition) :hint (rbz.test:unfit-hint condition)))
+      (error (condition)
+        (print-failure target (condition-text condition) :condition condition)))))
+
 (defun test-function (parameters)
   "The function of a program that runs the tests of a framework, or nil if there are none."
   (multiple-value-bind (framework cases) (rbz.test:prepare parameters)

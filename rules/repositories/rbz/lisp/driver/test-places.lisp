@@ -11,11 +11,14 @@
   (let ((by-name (make-hash-table :test 'equal)))
     (dolist (case cases)
       (push case (gethash (string-upcase (shown-name (case-name case))) by-name)))
-    (dolist (path paths)
-      (ignore-errors (note-places-in (rbz.source:read-source path) by-name)))))
+    ;; What is current where a file begins is not known of all.
+    (dolist (strictp '(t nil))
+      (dolist (path (and (some (complement #'case-place) cases) paths))
+        (ignore-errors (note-places-in (rbz.source:read-source path) by-name strictp))))))
 
-(defun note-places-in (source by-name)
-  "Give places in SOURCE to the cases in the table BY-NAME."
+(defun note-places-in (source by-name strictp)
+  "Give places in SOURCE to the cases in the table BY-NAME: if STRICTP only where their package is
+current."
   (let* ((text (rbz.source:source-text source))
          (package (find-package "COMMON-LISP-USER"))
          (line 1)
@@ -33,7 +36,7 @@
                    ((definer-p (first words))
                     (dolist (word (rest words))
                       (dolist (case (gethash (bare-name word) by-name))
-                        (note-place case source package start line end))))))))
+                        (note-place case source (and strictp package) start line end))))))))
 
 (defun form-start (text from)
   "Where the next line begins with a parenthesis, at FROM or after it."
@@ -68,10 +71,11 @@ defines no suite."
       (not (or (eq status :external) (search "SUITE" name))))))
 
 (defun note-place (case source package start line end)
-  "Let CASE be defined at START in SOURCE, where PACKAGE is current, unless its place is known."
+  "Let CASE be defined at START in SOURCE, where PACKAGE is current if it is given, unless its place is
+known."
   (let ((own (case-package case)))
     (when (and (null (case-place case))
-               (or (null own) (eq own package) (eq own (find-package "KEYWORD"))
+               (or (null own) (null package) (eq own package) (eq own (find-package "KEYWORD"))
                    (eq (find-symbol (symbol-name (case-name case)) package) (case-name case))))
       (setf (case-place case)
             (make-place :path (rbz.source:source-path source) :line line

@@ -22,11 +22,13 @@
                   (passed :form (call "LISP-UNIT2::ASSERTION" condition)))
                  ((is-a condition "LISP-UNIT2::ASSERTION-FAIL")
                   (tell (call "LISP-UNIT2::FAILURE" condition))))))
-    (let ((result (handler-bind ((condition #'watch))
-                    (with-values (("COMMON-LISP::*DEBUGGER-HOOK*" nil))
-                      (call "LISP-UNIT2::RUN-TEST" (case-data case))))))
-      (dolist (condition (call "LISP-UNIT2::HEAD" (call "LISP-UNIT2::ERRORS" result)))
-        (erred :condition condition)))))
+    (handler-bind ((condition #'watch))
+      (with-values (("COMMON-LISP::*DEBUGGER-HOOK*" nil))
+        (call "LISP-UNIT2::RUN-TEST" (case-data case)))))
+  (let* ((result (call "LISP-UNIT2::MOST-RECENT-RESULT" (case-data case)))
+         (errors (call "LISP-UNIT2::ERRORS" result)))
+    (dolist (condition (and errors (call "LISP-UNIT2::HEAD" errors)))
+      (erred :condition condition))))
 
 (defun tell (failure)
   "Tell of FAILURE, the object about an assertion."

@@ -56,12 +56,16 @@
             ((typep reason 'condition) (erred :form form :condition reason))
             ((part "VALUES")
              (failed :form form :message (part "DESCRIPTION")
-                     :actual (text (format nil "(~s~{ ~s~})" (first form) (last-values form (part "VALUES"))))))
+                     :actual (text (format nil "(~s~{ ~s~})" (first form) (argument-values form (part "ARGS") (part "VALUES"))))))
             (t (failed :form form :message (part "DESCRIPTION")))))))
 
-(defun last-values (form values)
-  "Of VALUES, those of all forms in FORM, the ones of its arguments."
-  (let ((count (length (rest form))))
-    (if (= (length values) count) values (last values count))))
+(defun argument-values (form forms values)
+  "Of VALUES, those of FORMS, the ones of the arguments of FORM: what is inside of one comes before it."
+  (loop with start = 0
+        for argument in (rest form)
+        for found = (position argument forms :test #'equal :start start)
+        when found
+          collect (nth found values)
+          and do (setf start (1+ found))))
 
 (define-framework "rove" :cases 'cases :run 'run-case)
