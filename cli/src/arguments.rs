@@ -104,6 +104,8 @@ pub enum RawCommand {
     Completion(PlainArguments),
     /// Makes a workspace of the current directory
     Init(PlainArguments),
+    /// Formats BUILD, WORKSPACE and .bzl files: those of the workspace, or the files and directories named
+    Fmt(FmtArguments),
 }
 
 impl RawCommand {
@@ -128,6 +130,7 @@ impl RawCommand {
             RawCommand::Version(_) => "version",
             RawCommand::Completion(_) => "completion",
             RawCommand::Init(_) => "init",
+            RawCommand::Fmt(_) => "fmt",
         }
     }
 }
@@ -179,6 +182,36 @@ pub struct PlainArguments {
     #[command(flatten)]
     pub display: DisplayOptions,
     #[allow(missing_docs)]
+    #[arg(hide = true)]
+    pub residue: Vec<String>,
+}
+
+/// Arguments of `rbz fmt`.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", args_override_self = true)]
+pub struct FmtArguments {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub display: DisplayOptions,
+    /// What is done: `fix` writes files, `check` names those that are not formatted, `diff` shows what would change
+    #[arg(long, default_value = "fix", value_name = "fix|check|diff", help_heading = "Formatting",
+          value_parser = PossibleValuesParser::new(["fix", "check", "diff"]))]
+    pub mode: String,
+    /// The same as `--mode=check`
+    #[arg(long, help_heading = "Formatting")]
+    pub check: bool,
+    /// The same as `--mode=diff`
+    #[arg(long, help_heading = "Formatting")]
+    pub diff: bool,
+    /// What files are; `auto`: as their names say
+    #[arg(long, default_value = "auto", value_name = "auto|build|bzl|workspace|default",
+          help_heading = "Formatting",
+          value_parser = PossibleValuesParser::new(["auto", "build", "bzl", "workspace", "default"]))]
+    pub r#type: String,
+    /// The path, from the root of the workspace, of the text on standard input
+    #[arg(long, value_name = "PATH", help_heading = "Formatting")]
+    pub path: Option<PathBuf>,
+    /// Files and directories; `-` is standard input
     #[arg(hide = true)]
     pub residue: Vec<String>,
 }
@@ -370,13 +403,14 @@ pub struct TestOptions {
 }
 
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 18] = [
+pub const COMMANDS: [&str; 19] = [
     "analyze-profile",
     "aquery",
     "build",
     "clean",
     "completion",
     "cquery",
+    "fmt",
     "help",
     "ide",
     "info",
@@ -425,6 +459,7 @@ pub fn clap_startup() -> Command {
 pub fn clap_command_alone(name: &str) -> Command {
     let augment = match name {
         "clean" => CleanArguments::augment_args,
+        "fmt" => FmtArguments::augment_args,
         "query" => QueryArguments::augment_args,
         "cquery" => CqueryArguments::augment_args,
         "aquery" => AqueryArguments::augment_args,

@@ -544,7 +544,8 @@ fn exit_name(error: Option<ErrorKind>) -> &'static str {
         Some(ErrorKind::BuildFailed) => "BUILD_FAILURE",
         Some(ErrorKind::CommandLine) => "COMMAND_LINE_ERROR",
         Some(ErrorKind::QueryFailed) => "ANALYSIS_FAILURE",
-        Some(ErrorKind::PartialAnswer) => "PARTIAL_ANALYSIS_FAILURE",
+        // No build ends with the latter.
+        Some(ErrorKind::PartialAnswer | ErrorKind::NotFormatted) => "PARTIAL_ANALYSIS_FAILURE",
         Some(ErrorKind::TestsFailed) => "TESTS_FAILED",
         Some(ErrorKind::NoTests) => "NO_TESTS_FOUND",
         Some(ErrorKind::Interrupted) => "INTERRUPTED",

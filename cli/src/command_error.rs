@@ -19,6 +19,8 @@ pub enum ErrorKind {
     QueryFailed,
     /// A query was answered, but not all that it asks about could be had.
     PartialAnswer,
+    /// Files are not formatted.
+    NotFormatted,
     /// The user stopped it.
     Interrupted,
     /// Another rbz works in the workspace, and the user does not want to wait.
@@ -37,6 +39,7 @@ impl ErrorKind {
             ErrorKind::CommandLine => 2,
             ErrorKind::TestsFailed => 3,
             ErrorKind::NoTests => 4,
+            ErrorKind::NotFormatted => 4,
             ErrorKind::QueryFailed => 7,
             ErrorKind::PartialAnswer => 3,
             ErrorKind::Interrupted => 8,

@@ -4,6 +4,7 @@ pub mod analyze_profile;
 pub mod build;
 pub mod clean;
 pub mod completion;
+pub mod fmt;
 pub mod help;
 pub mod ide;
 pub mod info;

@@ -21,6 +21,7 @@ mod event_log;
 mod execution_log;
 mod explain_file;
 mod external_systems;
+mod format_tables;
 mod framework_call;
 mod ide_arguments;
 mod invocation;
@@ -51,6 +52,7 @@ mod request_lock;
 mod result_lines;
 mod signals;
 mod source_text;
+mod starlark_files;
 mod system_definition;
 mod system_files;
 mod system_stubs;
@@ -152,6 +154,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
         RawCommand::Clean(arguments) => &arguments.display,
         RawCommand::Repl(arguments) => &arguments.build.display,
         RawCommand::Ide(arguments) => &arguments.build.display,
+        RawCommand::Fmt(arguments) => &arguments.display,
         RawCommand::Query(arguments) => &arguments.display,
         RawCommand::Cquery(arguments) => &arguments.build.display,
         RawCommand::Aquery(arguments) => &arguments.build.display,
@@ -196,6 +199,11 @@ fn execute(
             no_residue("init", &arguments.residue)?;
             let search = external_systems::Search::of(environment);
             write_data(&commands::init::run(environment.here()?, &search)?)?;
+        }
+        RawCommand::Fmt(arguments) => {
+            let here = environment.here()?;
+            let root = invocation.workspace.as_deref();
+            commands::fmt::run(&commands::fmt::Fmt::new(arguments, here, root)?, &mut console)?;
         }
         RawCommand::Clean(arguments) => clean(&invocation, arguments, environment, &mut console)?,
         RawCommand::Query(arguments) => {

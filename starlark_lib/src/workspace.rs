@@ -155,6 +155,11 @@ pub fn ignored_directories(
     let (bytes, _) = tree.read(&path)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Diagnostic::user(format!("`{IGNORE_FILE}` is not UTF-8 text")))?;
+    listed_directories(text)
+}
+
+/// The directories that `text` lists, that of an `.rbzignore`.
+pub fn listed_directories(text: &str) -> Result<Vec<String>, Diagnostic> {
     let mut listed = Vec::new();
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with('#') {

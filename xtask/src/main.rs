@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that a developer of rbz does besides writing code.
 
+mod formatter;
 mod packages;
 mod steps;
 
@@ -17,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Installs the Debian packages that the tests need
+    /// Installs the Debian packages, and the other programs, that the tests need
     Setup,
     /// Installs what is missing, builds everything, and runs every test
     Test {
@@ -33,16 +34,18 @@ enum Task {
     Ci,
 }
 
+fn install() -> anyhow::Result<()> {
+    packages::install().and_then(|()| formatter::install())
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         None => Arguments::command().print_help().map_err(Into::into),
-        Some(Task::Setup) => packages::install(),
-        Some(Task::Test { arguments }) => {
-            packages::install().and_then(|()| steps::test(&arguments))
-        }
+        Some(Task::Setup) => install(),
+        Some(Task::Test { arguments }) => install().and_then(|()| steps::test(&arguments)),
         Some(Task::Check) => steps::check(),
-        Some(Task::Benchmark) => packages::install().and_then(|()| steps::benchmark()),
-        Some(Task::Ci) => packages::install().and_then(|()| {
+        Some(Task::Benchmark) => install().and_then(|()| steps::benchmark()),
+        Some(Task::Ci) => install().and_then(|()| {
             let checks = steps::check();
             steps::test(&[]).and(checks)
         }),

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::formatter;
 use crate::steps::run;
 
 /// Lisp implementations, and programs that tests compare rbz's results with.
@@ -75,6 +76,10 @@ fn missing() -> Result<Vec<&'static str>> {
     let listed = query.stderr(Stdio::null()).output();
     let listed = listed.context("cannot run `dpkg-query`: the tests are set up for Debian")?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let mut wanted = wanted;
+    if formatter::needs_npm() {
+        wanted.push("npm");
+    }
     let installed = |name: &str| listed.lines().any(|line| line == format!("{name} installed"));
     Ok(wanted.into_iter().filter(|name| !installed(name)).collect())
 }

@@ -54,7 +54,8 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-fn repository() -> PathBuf {
+/// Root of the repository.
+pub fn repository() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
 }

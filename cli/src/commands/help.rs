@@ -76,6 +76,7 @@ fn of_command(command: &Command) -> String {
         "help" => " [COMMAND|TOPIC]",
         "tool" => " TOOL …",
         "completion" => " SHELL",
+        "fmt" => " [FILES|DIRECTORIES|-]",
         _ => "",
     };
     format!(
@@ -161,10 +162,13 @@ mod tests {
           clean                 Removes what was built; the disk cache stays
           completion            Shows a script for completion in a shell: `bash`, `fish` or `zsh`
           cquery                Shows the same of targets as they are configured
+          fmt                   Formats BUILD, WORKSPACE and .bzl files: those of the workspace, or the files and directories named
           help                  Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`
+          ide                   Writes files by which editors know the Lisp targets: `json`, `asd`
           info                  Shows where things are
           init                  Makes a workspace of the current directory
           query                 Shows which targets there are, and how they depend on one another
+          repl                  Starts a Lisp that has loaded what targets need
           run                   Builds a program and runs it
           test                  Builds targets and runs the tests among them
           tool                  Does what rbz's own actions do: `rbz tool --help`

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::build_file_draft::{Draft, repository_of};
 use crate::command_error::CommandError;
 use crate::external_systems::{Repositories, Search, build_file_of};
+use crate::format_tables::{self, CONFIGURATION, TABLES};
 use crate::project_sources::Sources;
 use crate::workspace_root::{self, WORKSPACE_FILES};
 
@@ -129,6 +130,10 @@ pub fn run(directory: &Path, search: &Search) -> Result<String, CommandError> {
             );
         }
     }
+    if !has(&[CONFIGURATION]) {
+        create(directory, CONFIGURATION, &format_tables::configuration(), &mut report)?;
+        create(directory, TABLES, &format_tables::tables(), &mut report)?;
+    }
     ignore_outputs(directory, &mut report)?;
     for gap in gaps.iter().chain(&repositories.gaps) {
         advice += &format!("\n{gap}\n");
@@ -238,6 +243,8 @@ mod tests {
         created hello.lisp
         created greeting_test.lisp
         created WORKSPACE
+        created .buildifier.json
+        created .buildifier-tables.json
         created .gitignore
 
         Next: rbz test //... && rbz run //:hello
@@ -276,6 +283,8 @@ mod tests {
         insta::assert_snapshot!(run(&path, &Search::default()).expect("a workspace"), @r#"
         created BUILD
         created WORKSPACE
+        created .buildifier.json
+        created .buildifier-tables.json
         created .gitignore
 
         The sources are compiled in the order of `srcs`: check it.

@@ -17,6 +17,7 @@ mod documentation;
 mod examples;
 mod faults;
 mod forbidden_namespaces;
+mod formatting;
 mod frameworks;
 mod hermetic;
 mod ide;

@@ -1,18 +1,15 @@
 """The shell of this machine: bash, and the programs that commands may use."""
 
 # What POSIX and the GNU coreutils have that a build command may want.
-_TOOLS = [
-    "awk", "base64", "basename", "bash", "cat", "chmod", "cksum", "cmp", "comm", "cp", "csplit",
-    "cut", "date", "dd", "diff", "dirname", "du", "echo", "egrep", "env", "expand", "expr",
-    "factor", "false", "fgrep", "find", "fmt", "fold", "gawk", "grep", "gunzip", "gzip", "head",
-    "hostname", "id", "install", "join", "kill", "link", "ln", "ls", "mawk", "md5sum", "mkdir",
-    "mkfifo", "mktemp", "mv", "nl", "nohup", "nproc", "numfmt", "od", "paste", "pathchk", "pr",
-    "printenv", "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "seq",
-    "setarch", "sh", "sha1sum", "sha224sum", "sha256sum", "sha384sum", "sha512sum", "shred",
-    "shuf", "sleep", "sort", "split", "stat", "stdbuf", "stty", "sum", "sync", "tac", "tail",
-    "tar", "tee", "test", "timeout", "touch", "tr", "true", "truncate", "tsort", "tty", "uname",
-    "unexpand", "uniq", "unlink", "wc", "which", "who", "whoami", "xargs", "yes", "zcat",
-]
+_TOOLS = """
+awk base64 basename bash cat chmod cksum cmp comm cp csplit cut date dd diff dirname du echo
+egrep env expand expr factor false fgrep find fmt fold gawk grep gunzip gzip head hostname id
+install join kill link ln ls mawk md5sum mkdir mkfifo mktemp mv nl nohup nproc numfmt od paste
+pathchk pr printenv printf ps pwd readlink realpath rm rmdir sed seq setarch sh sha1sum
+sha224sum sha256sum sha384sum sha512sum shred shuf sleep sort split stat stdbuf stty sum sync
+tac tail tar tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink wc
+which who whoami xargs yes zcat
+""".split()
 
 # The locale that every action has in its environment.
 _TREES = ["/usr/lib/locale/C.utf8"]
