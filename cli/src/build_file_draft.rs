@@ -38,6 +38,9 @@ const BASE_C_LIBRARIES: [&str; 5] = ["c", "dl", "m", "pthread", "rt"];
 /// What ASDF lets pass in a program: a function of a C library that is opened later, or never.
 const PASSED_IN_PROGRAMS: &str = "undefined-alien";
 
+/// How many missing files are named.
+const SHOWN: usize = 3;
+
 /// A BUILD file for sources that are there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -119,8 +122,12 @@ impl Drafting<'_> {
         let name = target_name(&system.name);
         let is_test = self.is_test(system);
         if !system.absent.is_empty() {
-            let files: Vec<_> = system.absent.iter().map(|file| format!("`{file}`")).collect();
-            let files = files.join(", ");
+            let shown: Vec<_> =
+                system.absent.iter().take(SHOWN).map(|file| format!("`{file}`")).collect();
+            let mut files = shown.join(", ");
+            if system.absent.len() > SHOWN {
+                files += &format!(" and {} more", system.absent.len() - SHOWN);
+            }
             draft.gaps.push(format!("`{name}` lacks {files}, which its definition names."));
         }
         let is_needed = self.systems.iter().any(|other| needs(other).any(|n| n == system.name));
@@ -403,6 +410,16 @@ mod tests {
         let sources = Sources::of(directory.path(), None).expect("readable");
         let Sources::Systems(systems, _) = sources else { panic!("{sources:?}") };
         Draft::of_project(&systems, &missing.iter().map(|name| name.to_string()).collect())
+    }
+
+    #[test]
+    fn of_many_missing_files_some_are_named() {
+        let files = ["a", "b", "c", "d", "e"].map(|name| format!("(:file \"{name}\")"));
+        let system =
+            format!("(defsystem \"time\" :components ({} (:file \"there\")))", files.join(" "));
+        let directory = with(&[("time.asd", &system), ("there.lisp", "")]);
+        let gaps = project(&directory, &[]).gaps;
+        assert_eq!(gaps, ["`time` lacks `a`, `b`, `c` and 2 more, which its definition names."]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Only what can be read without a Lisp is understood. What is computed (`#.(…)`) is left out, so
 //! that the result is a good beginning and not a translation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lisp_reader::{Data, Form, Reader, list_property, property};
 use crate::test_operation::{TestOperation, as_written};
@@ -74,7 +74,12 @@ pub struct Definitions {
 
 /// What a definition file with this text says.
 pub fn definitions(text: &str) -> Definitions {
-    let mut reading = Reading { text, reader: Reader::new(text), found: Definitions::default() };
+    let mut reading = Reading {
+        text,
+        reader: Reader::new(text),
+        superclasses: BTreeMap::new(),
+        found: Definitions::default(),
+    };
     let mut tests = Vec::new();
     while let Some(form) = reading.reader.form() {
         reading.top_level(&form, &mut tests);
@@ -91,6 +96,8 @@ pub fn definitions(text: &str) -> Definitions {
 struct Reading<'a> {
     text: &'a str,
     reader: Reader<'a>,
+    /// Of each class that the file defines the first superclass.
+    superclasses: BTreeMap<String, String>,
     found: Definitions,
 }
 
@@ -118,6 +125,14 @@ impl Reading<'_> {
                     self.reader.add_feature(name);
                     let written = self.text[feature.span.clone()].trim_start_matches('\'');
                     self.found.features.push(written.to_lowercase());
+                }
+            }
+            Some("defclass") => {
+                if let [name, supers, ..] = rest
+                    && let (Some(name), Some(first)) = (name.name(), supers.list().first())
+                    && let Some(superclass) = first.name()
+                {
+                    self.superclasses.insert(name.to_owned(), superclass.to_owned());
                 }
             }
             Some("defpackage") => {
@@ -161,7 +176,7 @@ impl Reading<'_> {
     fn system(&self, name: &Form, options: &[Form]) -> Option<System> {
         let mut system = System { name: name.name()?.to_lowercase(), ..System::default() };
         let directory = self.directory(options, "");
-        self.components(options, "", &mut system);
+        self.components(options, "", "file", &mut system);
         for list in ["defsystem-depends-on", "depends-on"] {
             for needed in list_property(options, list) {
                 if let Some(needed) = self.dependency(needed)
@@ -216,6 +231,21 @@ impl Reading<'_> {
         name.filter(|name| *name != "asdf-package-system").map(str::to_lowercase)
     }
 
+    /// What components of a class are, which the file may define.
+    fn kind(&self, class: &str) -> Kind {
+        let mut classes = vec![class];
+        while let Some(next) = classes.last().and_then(|class| self.superclasses.get(*class))
+            && !classes.contains(&next.as_str())
+        {
+            classes.push(next);
+        }
+        // The name of any of them may tell that its files are made of others.
+        match classes.iter().any(|class| Kind::of(class) == Kind::Foreign) {
+            true => Kind::Foreign,
+            false => Kind::of(classes.last().unwrap_or(&class)),
+        }
+    }
+
     /// The directory of the components of a system or module below `outer`.
     fn directory(&self, options: &[Form], outer: &str) -> String {
         match property(options, "pathname").and_then(path_of) {
@@ -224,9 +254,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Adds what is below a system or module with these options.
-    fn components(&self, options: &[Form], directory: &str, system: &mut System) {
+    /// Adds what is below a system or module with these options. `file` is the class of a `:file`
+    /// around it.
+    fn components(&self, options: &[Form], directory: &str, file: &str, system: &mut System) {
         let directory = self.directory(options, directory);
+        let file =
+            property(options, "default-component-class").and_then(Form::name).unwrap_or(file);
         for component in in_order(list_property(options, "components")) {
             let [kind, name, options @ ..] = component.list() else { continue };
             let (Some(kind), Some(name)) = (kind.name(), name.name()) else { continue };
@@ -236,12 +269,12 @@ impl Reading<'_> {
             if kind == "module" {
                 let own = property(options, "pathname").and_then(path_of).is_some();
                 let directory = if own { directory.clone() } else { join(&directory, name) };
-                self.components(options, &directory, system);
+                self.components(options, &directory, file, system);
                 continue;
             }
             let path = property(options, "pathname").and_then(path_of);
             let path = join(&directory, path.as_deref().unwrap_or(name));
-            match Kind::of(kind) {
+            match self.kind(if kind == "file" { file } else { kind }) {
                 Kind::Lisp => system.files.push(path),
                 Kind::Static => {}
                 Kind::Foreign => system.foreign.push((path, kind.to_owned())),
@@ -251,6 +284,7 @@ impl Reading<'_> {
 }
 
 /// What a component is, as far as that can be seen.
+#[derive(PartialEq)]
 enum Kind {
     Lisp,
     Static,
@@ -392,6 +426,22 @@ mod tests {
         assert_eq!(system.files, ["a", "other/c", "n/o/p", "n/r.lisp"]);
         let foreign = [("g", "cffi-grovel-file"), ("h", "c-source-file")];
         assert_eq!(system.foreign, foreign.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
+    }
+
+    #[test]
+    fn classes_that_a_definition_defines_are_what_they_are_derived_from() {
+        let system = one(r#"
+(defclass x-file (cl-source-file) ())
+(defclass legacy (static-file) ())
+(defclass manual (x-file) ())
+(defclass library (asdf:c-source-file) ())
+(defsystem x
+  :default-component-class x-file
+  :components ((:file "a") (manual "b") (:library "c") (:legacy "d")
+               (:module "old" :default-component-class legacy
+                :components ((:file "e") (:module "f" :components ((:file "g") (:x-file "h")))))))"#);
+        assert_eq!(system.files, ["a", "b", "old/f/h"]);
+        assert_eq!(system.foreign, [("c".to_owned(), "library".to_owned())]);
     }
 
     #[test]

@@ -101,6 +101,25 @@ lisp_binary(name = "p", srcs = [], main = "main", deps = [":user"])
 }
 
 #[test]
+fn a_library_without_sources_is_built_by_building_what_it_puts_together() {
+    let ws = build_file(
+        r#"
+lisp_library(name = "all", deps = [":both", "@lisp//:sb-posix"])
+lisp_library(name = "both", deps = [":a", ":b"])
+lisp_library(name = "a", srcs = ["a.lisp"])
+lisp_library(name = "b", srcs = ["b.lisp"])
+"#,
+    )
+    .file("a.lisp", "(defun a () 1)\n")
+    .file("b.lisp", "(defun b () (car 1))\n")
+    .build();
+    ws.rbz("build //:all").exit_code(1).run().stderr_has("b.lisp:1");
+    ws.write("b.lisp", "(defun b () 2)\n");
+    ws.rbz("build //:all").run();
+    assert!(ws.path("rbz-bin/a.fasl").exists() && ws.path("rbz-bin/b.fasl").exists());
+}
+
+#[test]
 fn bundled_modules_are_deps() {
     let text = "(require :sb-posix)\n(defun main () (format t \"~D~%\" (sb-posix:getpid)))\n";
     let pid = printed(program("main = \"main\", deps = [\"@lisp//:sb-posix\"]", text));

@@ -27,9 +27,14 @@ def _lisp_library_impl(ctx):
         encoding = attr.encoding,
     )
     compiled = tested(ctx, toolchain_of(ctx, attr.image), compiled)
-    fasls = [compiled.output_fasl] if compiled.output_fasl else []
+    if compiled.output_fasl:
+        parts = []
+    else:
+        # A library without sources stands for those that it puts together.
+        parts = [dep[DefaultInfo].files for dep in attr.deps]
+    own = ([compiled.output_fasl] if compiled.output_fasl else []) + compiled.files
     return [
-        DefaultInfo(files = depset(fasls + compiled.files), runfiles = lisp_runfiles(ctx)),
+        DefaultInfo(files = depset(own, transitive = parts), runfiles = lisp_runfiles(ctx)),
         lisp_output_groups(ctx, compiled, compiled.shared_object),
         compiled.lisp_info,
     ]
