@@ -197,8 +197,9 @@ fn parse_command(
     uses: &[OptionUse],
     residue: Vec<String>,
 ) -> Result<RawCommand, CommandError> {
-    let line =
-        || Command::new("rbz").disable_help_subcommand(true).subcommand(clap_command_alone(name));
+    // clap has a command `help` of its own.
+    let bare = || Command::new("rbz").disable_help_subcommand(true);
+    let line = || bare().subcommand(clap_command_alone(name));
     parse(line, &["rbz", name], uses, residue)
 }
 
@@ -285,6 +286,14 @@ mod tests {
         assert_eq!(arguments.test.test_output, "all");
         assert_eq!(arguments.residue, ["//..."]);
         assert_eq!(invocation.settings[0].to_string(), "--//a:b=c");
+    }
+
+    #[test]
+    fn each_command_takes_words() {
+        for name in COMMANDS {
+            let invocation = invoke(&[name, "word"], "").expect("valid");
+            assert_eq!(invocation.command.name(), name);
+        }
     }
 
     #[test]

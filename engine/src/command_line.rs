@@ -77,6 +77,11 @@ fn text_of(lines: &[String]) -> String {
     lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
+/// The arguments themselves, as nothing has to quote them.
+pub fn plain(args: &Args, trees: TreeFiles<'_>) -> Vec<String> {
+    expand_args(args, trees).concat()
+}
+
 /// The lines that arguments are in a file.
 pub fn lines(args: &Args, trees: TreeFiles<'_>) -> Vec<String> {
     let groups = expand_args(args, trees);

@@ -8,7 +8,7 @@ use crate::action::{Action, ActionKind, Resident, Spawn};
 use crate::action_key::environment;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::artifact_value::{ArtifactValue, Blob, TreeEntry, TreeValue};
-use crate::command_line::{expand, lines};
+use crate::command_line::{expand, plain};
 use crate::event::{ActionOutput, Event};
 use crate::executor::{ActionError, Executor, Finished, is_resident, of_kind};
 use crate::failure::{ActionFailure, FailureCause, UndeclaredInput};
@@ -172,7 +172,7 @@ impl Executor<'_> {
         in_order(&mut tools);
         Ok(Arc::new(PreparedResident {
             argv: stem.argv,
-            steps: lines(&resident.steps, &trees),
+            steps: plain(&resident.steps, &trees),
             tools: tools.into(),
             own,
         }))

@@ -1,5 +1,6 @@
 //! The stems of a build: which there are, which serves an action, and which has to go.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -58,7 +59,8 @@ pub struct Wanted<'a> {
     pub visible: Vec<StagedInput>,
 }
 
-/// What a stem sees: the inputs of the action that it was made for, save for some.
+/// What a stem sees: the inputs of the action that it was made for, save for those that its steps do
+/// not need.
 struct Sight {
     /// Sorted by path.
     inputs: Arc<[StagedInput]>,
@@ -132,8 +134,8 @@ impl Stems {
             let (from, sight) = match &best {
                 None => (0, Sight { inputs: resident.tools.clone(), hidden: Vec::new() }),
                 Some(stem) => {
-                    let (inputs, hidden) = (spawn.inputs.clone(), resident.own.clone());
-                    (stem.steps, Sight { inputs, hidden })
+                    let hidden = not_needed(resident, next);
+                    (stem.steps, Sight { inputs: spawn.inputs.clone(), hidden })
                 }
             };
             let visible = sight.iter().cloned().collect();
@@ -186,6 +188,25 @@ impl Stems {
     }
 }
 
+/// The inputs of an action that its first steps do not need, sorted: its own, and those that only
+/// later steps name. A stem without them serves every action that begins with the same steps, in
+/// whatever order these come.
+fn not_needed(resident: &PreparedResident, steps: usize) -> Vec<Arc<str>> {
+    let (before, after) = resident.steps.split_at(steps);
+    let needed: HashSet<&str> = before.iter().flat_map(|step| named_inputs(step)).collect();
+    let later = after.iter().flat_map(|step| named_inputs(step));
+    let later = later.filter(|path| !needed.contains(path)).map(Arc::from);
+    let mut hidden: Vec<Arc<str>> = resident.own.iter().cloned().chain(later).collect();
+    hidden.sort();
+    hidden.dedup();
+    hidden
+}
+
+/// What a step may name: what follows each of its spaces, to its end.
+fn named_inputs(step: &str) -> impl Iterator<Item = &str> {
+    step.match_indices(' ').map(|(at, _)| &step[at + 1..])
+}
+
 /// For each number of steps what tells a stem that has dealt with them from all others.
 fn chain(spawn: &PreparedSpawn, resident: &PreparedResident) -> Vec<Fingerprint> {
     let mut tool = FingerprintBuilder::new("stem");
@@ -227,4 +248,32 @@ fn is_part<'a>(
             .find(|other| other.path >= input.path)
             .is_some_and(|other| is_same_input(input, other))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_of_different_actions_that_begin_alike_see_the_same() {
+        let resident = |steps: &[&str], own: &str| PreparedResident {
+            argv: Vec::new(),
+            steps: steps.iter().map(|step| step.to_string()).collect(),
+            tools: Arc::from([]),
+            own: vec![own.into()],
+        };
+        let hidden = |resident: &PreparedResident, steps| {
+            not_needed(resident, steps).iter().map(|path| path.to_string()).collect::<Vec<_>>()
+        };
+        let steps = ["mode x", "load a.lisp", "load as b c.lisp", "load d.lisp", "load a.lisp"];
+        let last = resident(&steps, "e.lisp");
+        assert_eq!(
+            hidden(&last, 2),
+            ["as b c.lisp", "b c.lisp", "c.lisp", "d.lisp", "e.lisp"],
+            "a.lisp was needed before"
+        );
+        assert_eq!(hidden(&last, 5), ["e.lisp"]);
+        let third = resident(&steps[..3], "d.lisp");
+        assert_eq!(hidden(&third, 3), ["d.lisp"]);
+    }
 }

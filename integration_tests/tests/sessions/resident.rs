@@ -56,6 +56,26 @@ fn what_is_built_is_the_same_byte_for_byte() {
 }
 
 #[test]
+fn what_many_files_load_is_loaded_once() {
+    let names: Vec<String> = (0..12).map(|number| format!("file-{number}.lisp")).collect();
+    let list = names.iter().map(|name| format!("\"{name}\", ")).collect::<String>();
+    let mut ws = build_file(&format!("lisp_library(name = \"lib\", srcs = [{list}])\n"));
+    for (number, name) in names.iter().enumerate() {
+        ws = ws.file(name, &format!("(defun f-{number} () {number})\n"));
+    }
+    let ws = ws.own_cache().build();
+    let opened = |flags: &str| {
+        let built = ws.rbz(&format!("build //:lib {flags}")).traced().run();
+        let first = std::path::Path::new("/rbz/execroot/file-0.lisp");
+        built.trace().opened.iter().filter(|path| *path == first).count()
+    };
+    let resident = opened("-j1");
+    ws.append("file-0.lisp", ";\n");
+    let alone = opened("-j1 --strategy=sandboxed");
+    assert!(alone >= 12 && resident + 9 <= alone, "opened {resident} times, alone {alone} times");
+}
+
+#[test]
 fn a_file_is_compiled_where_everything_before_it_was_loaded() {
     let ws = build_file("lisp_library(name = \"lib\", srcs = [\"a.lisp\", \"b.lisp\"])\n")
         .file("a.lisp", SAY)
