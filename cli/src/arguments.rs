@@ -397,6 +397,9 @@ pub struct TestOptions {
     /// Runs only tests of these timeouts; `-TIMEOUT` leaves out those of it
     #[arg(long, value_name = "TIMEOUT,…", value_delimiter = ',')]
     pub test_timeout_filters: Vec<String>,
+    /// Runs only tests of these languages, as in `lisp_test`; `-LANGUAGE` leaves out those of it
+    #[arg(long, value_name = "LANGUAGE,…", value_delimiter = ',')]
+    pub test_lang_filters: Vec<String>,
     /// Builds only tests and what they need
     #[arg(long)]
     pub build_tests_only: bool,

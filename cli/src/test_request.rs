@@ -37,6 +37,8 @@ pub struct TestRequest {
     pub sizes: NameFilter,
     /// Which tests run, by their timeout.
     pub timeout_filter: NameFilter,
+    /// Which tests run, by the language of their rule.
+    pub languages: NameFilter,
     /// Whether only tests are built.
     pub tests_only: bool,
 }
@@ -126,6 +128,7 @@ impl TestRequest {
             tags: NameFilter::new(&options.test_tag_filters),
             sizes: size_filter,
             timeout_filter,
+            languages: NameFilter::new(&options.test_lang_filters),
             tests_only: options.build_tests_only,
         })
     }

@@ -82,6 +82,8 @@ pub struct TagFilter {
 pub struct TestFilters {
     /// `--test_tag_filters`
     pub tags: TagFilter,
+    /// `--test_lang_filters`
+    pub languages: TagFilter,
     /// `--test_size_filters`; empty: any.
     pub sizes: Vec<String>,
     /// `--test_timeout_filters`; empty: any.

@@ -21,6 +21,8 @@ pub struct TestInfo {
     pub size: Arc<str>,
     /// Its timeout.
     pub timeout: Arc<str>,
+    /// The language in the name of its rule: `lisp` of `lisp_test`.
+    pub language: Arc<str>,
 }
 
 impl TagFilter {
@@ -39,6 +41,7 @@ impl TestFilters {
     /// Whether a test passes the filters.
     pub fn select(&self, test: &TestInfo) -> bool {
         self.tags.selects(&test.tags)
+            && self.languages.selects(std::slice::from_ref(&test.language))
             && (self.sizes.is_empty() || self.sizes.iter().any(|size| **size == *test.size))
             && (self.timeouts.is_empty()
                 || self.timeouts.iter().any(|timeout| **timeout == *test.timeout))
@@ -89,7 +92,9 @@ impl Session {
             let at = SIZES.iter().position(|known| *known == &*size).unwrap_or(1);
             TIMEOUTS[at].into()
         });
-        Ok(Some(TestInfo { tags: strings(rule, "tags"), size, timeout }))
+        let name = rule.rule.name();
+        let language = name.strip_suffix("_test").unwrap_or(name).into();
+        Ok(Some(TestInfo { tags: strings(rule, "tags"), size, timeout, language }))
     }
 
     /// The tests of the suite `label`, suites in it expanded too; `None` if it is no suite.

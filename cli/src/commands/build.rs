@@ -448,6 +448,7 @@ impl Workspace<'_> {
             build_tags: tag_filter(&request.build_tags),
             tests: filter_tests.then(|| TestFilters {
                 tags: tag_filter(&request.tests.tags),
+                languages: tag_filter(&request.tests.languages),
                 sizes: request.tests.sizes.accepted(&["small", "medium", "large", "enormous"]),
                 timeouts: request
                     .tests

@@ -127,6 +127,7 @@ fn no_tests(request: &BuildRequest) -> Result<(), CommandError> {
     );
     let filtered = !request.tests.tags.accepts_all()
         || !request.tests.sizes.accepts_all()
+        || !request.tests.languages.accepts_all()
         || !request.tests.timeout_filter.accepts_all();
     Err(if filtered { error.hint("the filters may leave out every test") } else { error })
 }

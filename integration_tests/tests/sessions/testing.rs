@@ -225,6 +225,10 @@ test_suite(name = "suite", tags = ["manual"], tests = [":a", ":c"])
     assert_eq!(tested("test //... --test_tag_filters=slow"), ["//:a"]);
     assert_eq!(tested("test //... --test_size_filters=large"), ["//:b"]);
     assert_eq!(tested("test //:suite"), ["//:a", "//:c"]);
+    assert_eq!(tested("test //... --test_lang_filters=sh,lisp"), ["//:a", "//:b"]);
+    let none = ws.rbz("test //... --test_lang_filters=-sh").exit_code(4).run();
+    none.stderr_has("the filters may leave out every test");
+    assert_eq!(tested("test //... --test_timeout_filters=short"), ["//:a"]);
     assert_eq!(tested("test //... --build_tag_filters=no_such_tag"), ["//:a", "//:b"]);
 }
 
