@@ -38,7 +38,7 @@ pub fn of_expression(expression: &str) -> Option<FrameworkCall> {
         }
     }
     // More arguments than one are options.
-    (suites.len() <= 1).then(|| FrameworkCall { framework, suites })
+    (suites.len() <= 1).then_some(FrameworkCall { framework, suites })
 }
 
 /// The name in `:name`, `'name` or `'package::name`.

@@ -431,12 +431,12 @@ impl Node {
                 std::iter::once(value).chain(bounds).map(|node| Part::Node(node)).collect()
             }
             Syntax::Call(call) => {
-                let mut parts = vec![Part::Node(&mut *call.function)];
+                let mut parts = vec![Part::Node(&mut call.function)];
                 parts.extend(brackets(&mut call.arguments));
                 parts
             }
             Syntax::Load(load) => {
-                let mut parts = vec![Part::Node(&mut *load.module)];
+                let mut parts = vec![Part::Node(&mut load.module)];
                 for LoadedName { own, there } in &mut load.names {
                     parts.extend([Part::Node(own), Part::Node(there)]);
                 }
@@ -472,7 +472,7 @@ impl Node {
                 head.into_iter().chain(nodes(body)).collect()
             }
             Syntax::If(chosen) => {
-                let mut parts = vec![Part::Node(&mut *chosen.condition)];
+                let mut parts = vec![Part::Node(&mut chosen.condition)];
                 parts.extend(nodes(&mut chosen.then));
                 if !chosen.otherwise.is_empty() {
                     parts.push(Part::Close(&mut chosen.turn));

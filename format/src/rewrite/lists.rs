@@ -131,7 +131,7 @@ fn sort_runs(list: &mut Brackets) {
         }
         let mut run = vec![first];
         let goes_on = |item: &Node| item.as_text().is_some() && item.comments.before.is_empty();
-        while let Some(next) = items.next_if(&goes_on) {
+        while let Some(next) = items.next_if(goes_on) {
             run.push(next);
         }
         let before = std::mem::take(&mut run[0].comments.before);
