@@ -70,6 +70,8 @@ pub enum RawCommand {
     Build(BuildArguments),
     /// Builds targets and runs the tests among them
     Test(BuildArguments),
+    /// Runs tests, and shows what of the code under test they ran
+    Coverage(BuildArguments),
     /// Builds a program and runs it
     Run(BuildArguments),
     /// Starts a Lisp that has loaded what targets need
@@ -114,6 +116,7 @@ impl RawCommand {
         match self {
             RawCommand::Build(_) => "build",
             RawCommand::Test(_) => "test",
+            RawCommand::Coverage(_) => "coverage",
             RawCommand::Run(_) => "run",
             RawCommand::Repl(_) => "repl",
             RawCommand::Ide(_) => "ide",
@@ -148,6 +151,9 @@ pub struct BuildArguments {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub test: TestOptions,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub coverage: CoverageOptions,
     /// What does not begin with `-`: target patterns, for `run` a target and its arguments
     #[arg(hide = true)]
     pub residue: Vec<String>,
@@ -405,13 +411,33 @@ pub struct TestOptions {
     pub build_tests_only: bool,
 }
 
+/// Options for coverage.
+#[derive(Args, Debug, Clone)]
+#[command(rename_all = "snake_case", next_help_heading = "Coverage")]
+pub struct CoverageOptions {
+    /// Builds code so that it notes what of it runs, and has tests say so; `rbz coverage` does
+    #[arg(long)]
+    pub collect_code_coverage: bool,
+    /// Of which targets the code is that notes what runs: those whose label one of these matches, and none with `-`; default: the packages of the tests
+    #[arg(long, value_name = "[-]REGEX,…")]
+    pub instrumentation_filter: Option<String>,
+    /// Whether the code of tests notes what of it runs, too
+    #[arg(long)]
+    pub instrument_test_targets: bool,
+    /// Which report `rbz coverage` makes of all tests together
+    #[arg(long, default_value = "lcov", value_name = "lcov|none",
+          value_parser = PossibleValuesParser::new(["lcov", "none"]))]
+    pub combined_report: String,
+}
+
 /// The commands, each with the name that rc files know it by.
-pub const COMMANDS: [&str; 19] = [
+pub const COMMANDS: [&str; 20] = [
     "analyze-profile",
     "aquery",
     "build",
     "clean",
     "completion",
+    "coverage",
     "cquery",
     "fmt",
     "help",

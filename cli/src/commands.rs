@@ -4,6 +4,8 @@ pub mod analyze_profile;
 pub mod build;
 pub mod clean;
 pub mod completion;
+pub mod coverage;
+pub mod coverage_tool;
 pub mod fmt;
 pub mod help;
 pub mod ide;

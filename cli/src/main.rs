@@ -148,6 +148,7 @@ fn display_options(command: &RawCommand) -> &DisplayOptions {
     match command {
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
+        | RawCommand::Coverage(arguments)
         | RawCommand::Run(arguments)
         | RawCommand::Info(arguments)
         | RawCommand::WhyRebuilt(arguments) => &arguments.display,
@@ -226,6 +227,7 @@ fn execute(
         }
         RawCommand::Build(arguments)
         | RawCommand::Test(arguments)
+        | RawCommand::Coverage(arguments)
         | RawCommand::Run(arguments)
         | RawCommand::Info(arguments)
         | RawCommand::WhyRebuilt(arguments) => {
@@ -283,6 +285,7 @@ fn in_workspace(
     let workspace = Workspace { root, directories, environment, interrupts, invoked };
     match &invocation.command {
         RawCommand::Test(_) => commands::test::run(&workspace, &request, console),
+        RawCommand::Coverage(_) => commands::coverage::run(&workspace, &request, console),
         RawCommand::WhyRebuilt(_) => commands::why_rebuilt::run(&workspace, &request, console),
         RawCommand::Run(_) => {
             let program = commands::run::build(&workspace, &request, console)?;

@@ -64,8 +64,8 @@ fn fingerprint(request: &AnalysisRequest, session: &SessionOptions) -> Fingerpri
     }
     // Both are plain data, and their debug form names every field.
     builder.str(&format!("{request:?}"));
-    let SessionOptions { loader, host_constraints, shell } = session;
-    builder.str(&format!("{host_constraints:?} {shell:?}"));
+    let SessionOptions { loader, host_constraints, shell, coverage_tool } = session;
+    builder.str(&format!("{host_constraints:?} {shell:?} {coverage_tool:?}"));
     let LoaderOptions {
         workspace_root,
         output_base,

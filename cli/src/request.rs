@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rbz_engine::build::Residency;
 use rbz_engine::sandbox::Ways;
 
-use crate::arguments::{BuildArguments, BuildOptions};
+use crate::arguments::{BuildArguments, BuildOptions, CoverageOptions};
 use crate::command_error::CommandError;
 use crate::diagnostic_output::DiagnosticForm;
 use crate::directories::{Directories, expand_home};
@@ -88,6 +88,32 @@ pub struct BuildRequest {
     pub profile: Option<PathBuf>,
     /// How tests are chosen, run and reported.
     pub tests: TestRequest,
+    /// Of what it is collected what runs.
+    pub coverage: CoverageRequest,
+}
+
+/// Of what it is collected what runs, and how it is told.
+#[derive(Clone, Debug)]
+pub struct CoverageRequest {
+    /// Whether it is.
+    pub collect: bool,
+    /// `--instrumentation_filter`; `None`: the packages of the tests.
+    pub filter: Option<String>,
+    /// Whether the code of tests counts.
+    pub of_tests: bool,
+    /// Whether there is a report on all tests together.
+    pub combined: bool,
+}
+
+impl CoverageRequest {
+    fn new(options: &CoverageOptions) -> CoverageRequest {
+        CoverageRequest {
+            collect: options.collect_code_coverage,
+            filter: options.instrumentation_filter.clone(),
+            of_tests: options.instrument_test_targets,
+            combined: options.combined_report == "lcov",
+        }
+    }
 }
 
 /// `--output_groups`
@@ -204,6 +230,7 @@ impl BuildRequest {
             event_log: event_log_json_file.map(path),
             profile: profile.map(path),
             tests,
+            coverage: CoverageRequest::new(&arguments.coverage),
         })
     }
 }

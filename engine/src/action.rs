@@ -185,6 +185,8 @@ pub struct TestRun {
     pub xml: Artifact,
     /// The tree of undeclared outputs, among the outputs.
     pub undeclared_outputs: Artifact,
+    /// The tree of what it ran, among the outputs, if that is collected.
+    pub coverage: Option<Artifact>,
 }
 
 /// A part of a command line.

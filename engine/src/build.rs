@@ -364,7 +364,9 @@ impl Engine {
         };
         let wanted: Vec<TargetGoals> =
             plan.requested.iter().map(|target| TargetGoals::new(target, goals)).collect();
-        let depsets: Vec<Depset> = wanted.iter().flat_map(|w| w.files.clone()).collect();
+        let mut depsets: Vec<Depset> = wanted.iter().flat_map(|w| w.files.clone()).collect();
+        let reports = plan.reports.iter().map(|id| plan.action(*id).outputs.clone());
+        depsets.extend(reports.map(Depset::of_files));
         let tests: Vec<ActionId> = wanted.iter().flat_map(|w| w.tests.clone()).collect();
         let reports = TestReports::new(plan, &wanted);
         let finished = |id: ActionId, executor: &Executor<'_>| {

@@ -12,6 +12,7 @@ pub mod build;
 #[cfg(test)]
 mod build_tests;
 pub mod command_line;
+pub mod coverage_plan;
 pub mod dependency;
 pub mod depset;
 pub mod depset_log;

@@ -65,7 +65,10 @@ impl Strategy for Local {
         let request = request(spawn, &root, &scratch.path(), Confinement::None);
         let running = state.connection.run(&request, spawn.streams)?;
         let live = spawn.live.as_ref();
-        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
+        let ended = supervise(
+            running,
+            &Limits { timeout: spawn.timeout, grace: spawn.grace, cancel, live },
+        )?;
         complete(ended, spawn, scratch, &root, Isolation::None)
     }
 

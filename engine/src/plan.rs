@@ -30,6 +30,10 @@ pub struct Plan {
     actions: Vec<Arc<Action>>,
     /// What the command line named, in order.
     pub requested: Vec<RequestedTarget>,
+    /// What makes reports of what tests ran, if that is collected.
+    pub coverage_tool: Option<CoverageTool>,
+    /// Actions that are wanted beside the targets: reports on all tests together.
+    pub reports: Vec<ActionId>,
     /// The action that writes each derived artifact, by exec path.
     #[serde(skip)]
     generating: HashMap<OutputPath, ActionId>,
@@ -54,6 +58,28 @@ pub struct RequestedTarget {
     pub executable: Option<Program>,
     /// Set for a test.
     pub test: Option<TestTarget>,
+    /// What of it and its dependencies notes what runs, if that is collected.
+    pub instrumented: Option<Instrumented>,
+}
+
+/// The instrumented files of a target and its dependencies: Bazel's `InstrumentedFilesInfo`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Instrumented {
+    /// The sources.
+    pub sources: Depset,
+    /// What is needed to say what of the sources ran.
+    pub metadata: Depset,
+}
+
+/// A program that makes reports of what tests ran.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CoverageTool {
+    /// The program.
+    pub program: Artifact,
+    /// Its first arguments.
+    pub arguments: Vec<Arc<str>>,
+    /// All that it needs, itself included.
+    pub files: Depset,
 }
 
 /// A program with all it needs beside it.
@@ -141,6 +167,8 @@ impl Plan {
             repositories,
             actions: Vec::new(),
             requested: Vec::new(),
+            coverage_tool: None,
+            reports: Vec::new(),
             generating: HashMap::new(),
         }
     }

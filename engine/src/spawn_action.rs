@@ -148,6 +148,7 @@ impl Executor<'_> {
             network: spawn.requires("requires-network") && !spawn.requires("block-network"),
             unconfined: action.is_unconfined(),
             timeout: spawn.timeout,
+            grace: std::time::Duration::ZERO,
             memory: self.cx.options.memory.limit(),
             keep: self.cx.options.sandbox_debug,
             live: None,

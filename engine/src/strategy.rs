@@ -31,6 +31,8 @@ pub struct PreparedSpawn {
     pub unconfined: bool,
     /// When it is killed; `None`: never.
     pub timeout: Option<Duration>,
+    /// How long it may go on when it was asked to end, since it took too long; zero: it is not asked.
+    pub grace: Duration,
     /// It is killed when its processes have more bytes of memory than this.
     pub memory: u64,
     /// Whether its directory is kept if it fails (`--sandbox_debug`).

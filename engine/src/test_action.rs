@@ -1,6 +1,7 @@
 //! Runs of tests: a process whose exit status is a result, with its log and its report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesCData, BytesDecl, Event as Xml};
@@ -19,6 +20,10 @@ use crate::state_log::TestState;
 use crate::strategy::{Completed, DeclaredOutput, Exit, PreparedSpawn, Streams};
 use crate::test_plan::{premature_exit_file, shard_status_file, temporary_dir};
 use crate::undeclared::find_undeclared;
+
+/// How long a test that took too long may go on to say what it has to say: Bazel's
+/// `--local_termination_grace_seconds`.
+const GRACE: Duration = Duration::from_secs(15);
 
 impl Executor<'_> {
     /// Runs one run of one shard of a test, as often as it may be tried.
@@ -118,6 +123,7 @@ impl Executor<'_> {
         let mut prepared = self.prepare(action, spawn)?;
         prepared.working_directory = join(test.runfiles.exec_path(), &test.workspace);
         prepared.streams = Streams::Merged;
+        prepared.grace = GRACE;
         // The log is made of what the process writes to its pipe.
         prepared.outputs.retain(|output| *output.path != *test.log.exec_path());
         let temporary = temporary_dir(dir_of(&test.log));

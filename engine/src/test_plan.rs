@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::action::{Action, ActionKind, CommandArg, Spawn, TestRun};
 use crate::artifact::{Artifact, ArtifactKind, Root};
+use crate::coverage_plan::add_coverage_reports;
 use crate::depset::Depset;
 use crate::label::{Label, join};
 use crate::plan::{Plan, PlanError, RequestedTarget, TestTarget};
@@ -31,6 +32,17 @@ pub struct TestOptions {
     pub attempts: BTreeMap<Label, u32>,
     /// Variables of the environment of rbz, for those that a test says it inherits.
     pub client_env: BTreeMap<String, String>,
+    /// Which reports are made of what the tests ran, if that is collected.
+    pub coverage: Option<CoverageReports>,
+}
+
+/// Which reports are made of what tests ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoverageReports {
+    /// One for each test.
+    Each,
+    /// One for all of them, too.
+    Combined,
 }
 
 impl Default for TestOptions {
@@ -43,6 +55,7 @@ impl Default for TestOptions {
             timeouts: [60, 300, 900, 3600].map(Duration::from_secs),
             attempts: BTreeMap::new(),
             client_env: BTreeMap::new(),
+            coverage: None,
         }
     }
 }
@@ -72,7 +85,10 @@ pub fn add_test_runs(plan: &mut Plan, options: &TestOptions) -> Result<(), PlanE
             test.runs = runs;
         }
     }
-    Ok(())
+    match options.coverage {
+        Some(reports) => add_coverage_reports(plan, reports),
+        None => Ok(()),
+    }
 }
 
 /// How long a test may take.
@@ -136,6 +152,16 @@ fn test_run(
     if let Some(filter) = &options.filter {
         set("TESTBRIDGE_TEST_ONLY", filter.clone());
     }
+    let coverage = options.coverage.map(|_| outputs.coverage.clone());
+    if let Some(coverage) = &coverage {
+        let directory = absolute(coverage.exec_path());
+        set("COVERAGE", "1".into());
+        set("COVERAGE_OUTPUT_FILE", format!("{directory}/test.dat"));
+        // What GCC writes has the place of its object as its name, below this directory.
+        set("GCOV_PREFIX", directory.clone());
+        set("GCOV_PREFIX_STRIP", EXEC_ROOT.matches('/').count().to_string());
+        set("COVERAGE_DIR", directory);
+    }
 
     let argv = std::iter::once(Arc::from(program.file.exec_path()))
         .chain(program.args.iter().cloned())
@@ -153,7 +179,10 @@ fn test_run(
             Depset::of_files([program.file.clone(), program.runfiles_tree.clone()]),
             test.tools.clone(),
         ]),
-        outputs: vec![outputs.log.clone(), outputs.xml.clone(), outputs.undeclared.clone()],
+        outputs: [outputs.log.clone(), outputs.xml.clone(), outputs.undeclared.clone()]
+            .into_iter()
+            .chain(coverage.clone())
+            .collect(),
         kind: ActionKind::Spawn(Spawn {
             argv,
             env,
@@ -171,6 +200,7 @@ fn test_run(
                 log: outputs.log,
                 xml: outputs.xml,
                 undeclared_outputs: outputs.undeclared,
+                coverage,
             }),
             resident: None,
         }),
@@ -198,6 +228,7 @@ struct RunOutputs {
     log: Artifact,
     xml: Artifact,
     undeclared: Artifact,
+    coverage: Artifact,
 }
 
 impl RunOutputs {
@@ -220,6 +251,7 @@ impl RunOutputs {
             log: artifact(ArtifactKind::File, "test.log"),
             xml: artifact(ArtifactKind::File, "test.xml"),
             undeclared: artifact(ArtifactKind::Tree, "test.outputs"),
+            coverage: artifact(ArtifactKind::Tree, "_coverage"),
             dir,
             root,
             which,
@@ -303,6 +335,7 @@ mod tests {
             output_groups: BTreeMap::new(),
             executable: Some(program),
             test: Some(test),
+            instrumented: None,
         });
         plan
     }

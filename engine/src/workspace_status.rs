@@ -113,6 +113,7 @@ impl Executor<'_> {
             network: true,
             unconfined: true,
             timeout: None,
+            grace: std::time::Duration::ZERO,
             keep: false,
             live: None,
             memory: self.cx.options.memory.limit(),

@@ -20,7 +20,7 @@ use crate::trace::Trace;
 use crate::workspace::Workspace;
 
 /// Commands that execute actions, and so can tell what they did.
-const BUILDING: [&str; 4] = ["build", "repl", "run", "test"];
+const BUILDING: [&str; 5] = ["build", "coverage", "repl", "run", "test"];
 
 /// Runs the program that its arguments name on a terminal, and types what the first of them says.
 const TERMINAL: &str = r#"

@@ -72,6 +72,7 @@ impl Fixture {
                 overrides: BTreeMap::new(),
                 environment: BTreeMap::new(),
             },
+            coverage_tool: label("//coverage:tool"),
             host_constraints: vec![label("//platforms:linux")],
             shell: label("//shell"),
         };

@@ -90,6 +90,10 @@ impl Configuration {
             options.get(&native_option(name)).and_then(Value::as_str).unwrap_or_default()
         };
         let mut name = format!("{}-{}", text("cpu"), text("compilation_mode"));
+        // Beside what is built without.
+        if options.get(&native_option("collect_code_coverage")) == Some(&Value::Bool(true)) {
+            name.push_str("-coverage");
+        }
         if let Some(base) = &base
             && other_options(&options) != other_options(&base.options)
         {
@@ -124,6 +128,35 @@ impl Configuration {
             return base;
         }
         Arc::new(Self::new(options, Some(base)))
+    }
+
+    /// The configuration with these options as if the command line had said them.
+    pub fn with_of_command_line(
+        &self,
+        changes: impl IntoIterator<Item = (OptionName, Option<Value>)>,
+    ) -> Arc<Configuration> {
+        let mut options = self.options.clone();
+        for (name, value) in changes {
+            match value {
+                Some(value) => options.insert(name, value),
+                None => options.remove(&name),
+            };
+        }
+        Arc::new(Self::new(options, None))
+    }
+
+    /// The configuration of what actions run: the same, but for coverage, which is not collected of
+    /// them.
+    pub fn of_tools(self: &Arc<Self>) -> Arc<Configuration> {
+        if self.native("collect_code_coverage") != &Value::Bool(true) {
+            return self.clone();
+        }
+        let off = |name: &str, value| (native_option(name), Some(value));
+        self.with([
+            off("collect_code_coverage", Value::Bool(false)),
+            off("instrumentation_filter", Value::None),
+            off("instrument_test_targets", Value::Bool(false)),
+        ])
     }
 
     /// The segment of the output directory: `k8-fastbuild`.
@@ -189,7 +222,15 @@ impl PartialEq for Configuration {
 
 /// Everything that is not spelled out in the directory's name.
 fn other_options(options: &BTreeMap<OptionName, Value>) -> Vec<(&OptionName, &Value)> {
-    let named = [native_option("cpu"), native_option("compilation_mode")];
+    // Of coverage, what it instruments is not spelled out either, but makes no other directory.
+    let named = [
+        "cpu",
+        "compilation_mode",
+        "collect_code_coverage",
+        "instrumentation_filter",
+        "instrument_test_targets",
+    ]
+    .map(native_option);
     options.iter().filter(|(name, _)| !named.contains(name)).collect()
 }
 
@@ -297,6 +338,20 @@ mod tests {
             (native_option("compilation_mode"), Some(Value::str("fastbuild"))),
         ]);
         assert!(Arc::ptr_eq(&back, &base));
+    }
+
+    #[test]
+    fn coverage_has_a_directory_of_its_own_and_its_tools_that_of_all_others() {
+        let options = ConfigurationOptions {
+            collect_code_coverage: true,
+            instrumentation_filter: Some("//a".to_owned()),
+            ..Default::default()
+        };
+        let coverage = Configuration::of_command_line(&options, []).unwrap();
+        assert_eq!(&**coverage.name(), "k8-fastbuild-coverage");
+        let tools = coverage.of_tools();
+        assert_eq!((&**tools.name(), &*tools), ("k8-fastbuild", &*base()));
+        assert!(Arc::ptr_eq(&tools.of_tools(), &tools));
     }
 
     #[test]

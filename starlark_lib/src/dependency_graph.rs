@@ -417,6 +417,7 @@ impl Resolver<'_> {
                 continue;
             }
             let attribute = attributes.at_mut(index);
+            let is_tool = declared.labels().is_some_and(|labels| matches!(labels.cfg, Cfg::Exec));
             let is_computed = computed.iter().any(|(other, _)| *other == index);
             let implicit = attribute.is_default || is_computed || name.starts_with('_');
             for label in labels {
@@ -425,7 +426,10 @@ impl Resolver<'_> {
                     label,
                     attribute: name.clone(),
                     implicit,
-                    configuration: configuration.clone(),
+                    configuration: match is_tool {
+                        true => configuration.of_tools(),
+                        false => configuration.clone(),
+                    },
                     own_configuration: false,
                 });
             }

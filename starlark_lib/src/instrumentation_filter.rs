@@ -1,5 +1,7 @@
 //! `--instrumentation_filter`: which targets coverage instruments.
 
+use std::collections::BTreeSet;
+
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
 use regex_automata::meta::Regex;
@@ -31,11 +33,76 @@ pub fn matches(filter: &str, label: &Label) -> Result<bool, Diagnostic> {
     Ok(included || !any_inclusion)
 }
 
+/// The filter that selects the packages of `tests`, and those below them, as Bazel computes it;
+/// `None` without tests.
+pub fn of_tests<'a>(tests: impl IntoIterator<Item = &'a Label>) -> Option<String> {
+    // Pairs of what stands before `//`, and a path.
+    let packages: BTreeSet<(String, String)> = tests
+        .into_iter()
+        .map(|test| {
+            let text = test.to_string();
+            let (repository, rest) = text.split_once("//").unwrap_or(("", &text));
+            let path = rest.split(':').next().unwrap_or_default();
+            let of_tests = ["/tests", "/internal", "/public"];
+            let shorter = of_tests.iter().find_map(|suffix| path.strip_suffix(suffix));
+            (repository.to_owned(), shorter.unwrap_or(path).to_owned())
+        })
+        .collect();
+    let is_below = |repository: &str, path: &str| {
+        packages.iter().filter(|(other, _)| other == repository).any(|(_, other)| {
+            path.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        })
+    };
+    let outermost: Vec<&(String, String)> =
+        packages.iter().filter(|(repository, path)| !is_below(repository, path)).collect();
+    let part = |(repository, path): &(String, String)| {
+        let start = format!("^{}//", regex_escaped(repository));
+        match path.as_str() {
+            // Where that is all there is, what is below the root belongs to it, as in Bazel.
+            "" if outermost.iter().filter(|(other, _)| other == repository).count() == 1 => start,
+            path => format!("{start}{}[/:]", regex_escaped(path)),
+        }
+    };
+    let parts: Vec<String> = outermost.iter().map(|package| part(package)).collect();
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
+/// A path in which every character stands for itself; a comma cannot.
+fn regex_escaped(path: &str) -> String {
+    let mut text = String::new();
+    for c in path.chars() {
+        match c {
+            ',' => text.push('.'),
+            '.' | '+' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' | '|' | '*' | '?' | '\\' => {
+                text.push('\\');
+                text.push(c);
+            }
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use rbz_engine::label::{PackageId, RepoName};
 
     use super::*;
+
+    #[test]
+    fn the_default_is_the_packages_of_the_tests() {
+        let of = |paths: &[&str]| {
+            let label = |path: &&str| PackageId::new(RepoName::main(), path).label("t");
+            let labels: Vec<Label> = paths.iter().map(label).collect();
+            of_tests(&labels)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[""]).as_deref(), Some("^//"));
+        assert_eq!(of(&["a/tests", "a/b", "c++"]).as_deref(), Some("^//a[/:],^//c\\+\\+[/:]"));
+        let external = PackageId::new(RepoName::new("r.x"), "").label("t");
+        assert_eq!(of_tests([&external]).as_deref(), Some("^@r\\.x//"));
+        assert_eq!(of(&["", "a"]).as_deref(), Some("^//[/:],^//a[/:]"));
+    }
 
     #[test]
     fn exclusions_win_and_stand_alone() {

@@ -6,19 +6,21 @@ use std::sync::Arc;
 
 use rbz_engine::artifact::Root;
 use rbz_engine::dependency::Dependency;
+use rbz_engine::depset::Depset;
 use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::event::{Event, EventSink};
 use rbz_engine::file_state::FileState;
 use rbz_engine::label::{Label, RepoName};
-use rbz_engine::plan::{Plan, RequestedTarget};
+use rbz_engine::plan::{CoverageTool, Instrumented, Plan, RequestedTarget};
 use rbz_engine::value::Value;
 
 use crate::analyzer::Analyzer;
 use crate::build_settings::{default_value, flag_target, parse_value, setting_of};
 use crate::builtin_providers::Builtin;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, native_option};
 use crate::configured_graph::ConfiguredGraph;
 use crate::dependency_graph::NodeId;
+use crate::instrumentation_filter;
 use crate::loader::Loader;
 use crate::loader_options::LoaderOptions;
 use crate::plan_builder::{PlanBuilder, conflict};
@@ -37,6 +39,9 @@ pub struct SessionOptions {
     /// The target whose files (`DefaultInfo.files`) are the shell of `run_shell`; its program is
     /// the first of them called `bash` or `sh`.
     pub shell: Label,
+    /// The target that reads what instrumented programs leave: its output group `program` is the
+    /// program, the first file of another is the value of an option of the group's name.
+    pub coverage_tool: Label,
 }
 
 /// A workspace that is open for requests.
@@ -44,6 +49,7 @@ pub struct Session {
     loader: Arc<Loader>,
     host_constraints: Arc<[Label]>,
     shell: Label,
+    coverage_tool: Label,
     transitions: Transitions,
     saved: SavedTargets,
     events: Arc<dyn EventSink>,
@@ -173,6 +179,7 @@ impl Session {
             loader,
             host_constraints: options.host_constraints.into(),
             shell: options.shell,
+            coverage_tool: options.coverage_tool,
             transitions: Transitions::default(),
             saved: SavedTargets::open(&log),
             events,
@@ -212,7 +219,7 @@ impl Session {
         request: &AnalysisRequest,
         analysis: &mut Analysis,
     ) -> Result<(), Diagnostic> {
-        let configuration = self.configuration(&request.options)?;
+        let mut configuration = self.configuration(&request.options)?;
         let expansion = self.loader.expand(&request.patterns, &request.directory);
         analysis.errors.extend(expansion.errors);
         if !analysis.errors.is_empty() && !request.keep_going {
@@ -220,6 +227,10 @@ impl Session {
             return Ok(());
         }
         let selection = self.select(expansion.targets, request)?;
+        if request.options.collect_code_coverage && request.options.instrumentation_filter.is_none()
+        {
+            configuration = self.with_default_filter(&configuration, &selection)?;
+        }
         let mut analyzer = self.analyzer(&configuration, request.keep_going);
         let roots: Vec<(Label, Arc<Configuration>)> =
             selection.iter().map(|(label, _)| (label.clone(), configuration.clone())).collect();
@@ -249,12 +260,17 @@ impl Session {
         self.events.event(Event::Analyzed { targets: analysis.targets });
         if analysis.errors.is_empty() || request.keep_going {
             let workspace = self.loader.workspace_name();
+            let coverage_tool = match request.options.collect_code_coverage {
+                true => Some(self.find_coverage_tool(&mut analyzer, &configuration)?),
+                false => None,
+            };
             let repositories = self.repositories(&analyzer)?;
             let targets = analyzer.into_targets();
             let plan = PlanBuilder::new(targets.iter())
                 .build(&workspace, repositories, requested)
                 .map_err(|error| conflict(error, &self.loader))?;
             analysis.plan = plan;
+            analysis.plan.coverage_tool = coverage_tool;
         }
         self.saved.save();
         Ok(())
@@ -354,6 +370,58 @@ impl Session {
         }
     }
 
+    /// The configuration with a filter for the packages of the tests.
+    fn with_default_filter(
+        &self,
+        configuration: &Arc<Configuration>,
+        selection: &[(Label, bool)],
+    ) -> Result<Arc<Configuration>, Diagnostic> {
+        let mut tests = Vec::new();
+        for (label, _) in selection {
+            if self.test_info(label)?.is_some() {
+                tests.push(label);
+            }
+        }
+        let Some(filter) = instrumentation_filter::of_tests(tests) else {
+            return Ok(configuration.clone());
+        };
+        self.events.event(Event::Info(format!(
+            "what is instrumented: --instrumentation_filter=\"{filter}\", the packages of the tests"
+        )));
+        let option = native_option("instrumentation_filter");
+        Ok(configuration.with_of_command_line([(option, Some(Value::str(&filter)))]))
+    }
+
+    /// The tool that reads what instrumented programs leave.
+    fn find_coverage_tool(
+        &self,
+        analyzer: &mut Analyzer,
+        configuration: &Arc<Configuration>,
+    ) -> Result<CoverageTool, Diagnostic> {
+        let label = &self.coverage_tool;
+        let nodes = analyzer.analyze(&[(label.clone(), configuration.of_tools())]);
+        if let Some(error) = analyzer.take_errors().into_iter().next() {
+            return Err(error);
+        }
+        let missing = || Diagnostic::internal(format!("`{label}` has no group `program`"));
+        let target = nodes.first().and_then(|node| analyzer.result(*node)).ok_or_else(missing)?;
+        let groups = target.provider(&Builtin::OutputGroupInfo.id()).ok_or_else(missing)?;
+        let mut program = None;
+        let mut arguments = vec!["tool".into(), "coverage".into()];
+        for (name, files) in &groups.fields {
+            let Value::Depset(files) = files else { continue };
+            match (&**name, files.to_files().into_iter().next()) {
+                ("program", first) => program = first,
+                (name, Some(file)) => {
+                    arguments.push(format!("--{name}={}", file.exec_path()).into());
+                }
+                _ => {}
+            }
+        }
+        let program = program.ok_or_else(missing)?;
+        Ok(CoverageTool { program, arguments, files: target.default_info().files })
+    }
+
     /// The directory of every repository that a configured target lies in.
     fn repositories(&self, analyzer: &Analyzer) -> Result<BTreeMap<RepoName, PathBuf>, Diagnostic> {
         let mut names: BTreeSet<RepoName> =
@@ -397,7 +465,15 @@ impl Session {
             ),
             None => (None, None),
         };
+        let instrumented = target.provider(&Builtin::InstrumentedFilesInfo.id()).map(|info| {
+            let files = |name: &str| match info.get(name) {
+                Some(Value::Depset(files)) => files.clone(),
+                _ => Depset::of_files([]),
+            };
+            Instrumented { sources: files("instrumented_files"), metadata: files("metadata_files") }
+        });
         Ok(Some(RequestedTarget {
+            instrumented,
             label: label.clone(),
             rule: target.rule.clone(),
             place: declaring.state.as_ref().ok().map(|resolved| resolved.target.place.clone()),

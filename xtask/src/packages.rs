@@ -8,10 +8,12 @@ use crate::formatter;
 use crate::steps::run;
 
 /// Lisp implementations, and programs that tests compare rbz's results with.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 13] = [
+    "chromium",
     "cl-swank",
     "emacs-nox",
     "graphviz",
+    "lcov",
     "libxml2-utils",
     "openssl",
     "protobuf-compiler",

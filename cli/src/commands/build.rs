@@ -49,7 +49,7 @@ use crate::workspace_status::workspace_status;
 pub enum Purpose {
     /// `rbz build`
     Build,
-    /// `rbz test`
+    /// `rbz test`, `rbz coverage`
     Test,
     /// `rbz run`
     Run,
@@ -121,6 +121,7 @@ impl Workspace<'_> {
             },
             host_constraints: vec![label(cpu)?, label("@platforms//os:linux")?],
             shell: label("@shell//:shell")?,
+            coverage_tool: label("@rbz//coverage:tool")?,
         })
     }
 
@@ -267,7 +268,7 @@ impl Workspace<'_> {
         if let Some(first) = errors.first() {
             return Err(CommandError::already_reported(first.class.into()));
         }
-        let options = test_options(&request.tests, self.environment, &plan);
+        let options = test_options(request, self.environment, &plan);
         add_test_runs(&mut plan, &options)
             .map_err(|error| CommandError::new(ErrorKind::BuildFailed, error.to_string()))?;
         Ok((engine, plan))
@@ -306,7 +307,7 @@ impl Workspace<'_> {
         };
         let goes_on = built.analysis_is_fine || request.keep_going;
         if purpose == Purpose::Test && goes_on {
-            let options = test_options(&request.tests, self.environment, &plan);
+            let options = test_options(request, self.environment, &plan);
             add_test_runs(&mut plan, &options)
                 .map_err(|error| CommandError::new(ErrorKind::BuildFailed, error.to_string()))?;
         }
@@ -439,6 +440,9 @@ impl Workspace<'_> {
                 action_env: request.action_environment.clone(),
                 features: request.features.clone(),
                 stamp: request.stamp,
+                collect_code_coverage: request.coverage.collect,
+                instrumentation_filter: request.coverage.filter.clone(),
+                instrument_test_targets: request.coverage.of_tests,
                 flags: request.settings.clone(),
                 ..ConfigurationOptions::default()
             },

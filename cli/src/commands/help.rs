@@ -161,6 +161,7 @@ mod tests {
           build                 Builds targets
           clean                 Removes what was built; the disk cache stays
           completion            Shows a script for completion in a shell: `bash`, `fish` or `zsh`
+          coverage              Runs tests, and shows what of the code under test they ran
           cquery                Shows the same of targets as they are configured
           fmt                   Formats BUILD, WORKSPACE and .bzl files: those of the workspace, or the files and directories named
           help                  Shows help: `rbz help`, `rbz help COMMAND`, `rbz help flags`

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rbz_engine::event::{TestStatus, TestSummary};
 use rbz_engine::label::Label;
 use rbz_engine::plan::Plan;
-use rbz_engine::test_plan::TestOptions;
+use rbz_engine::test_plan::{CoverageReports, TestOptions};
 
-use crate::built::finish;
+use crate::built::{Built, finish};
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::{Purpose, Workspace};
 use crate::console::{Console, write_data};
@@ -17,11 +17,16 @@ use crate::diagnostic_output::DiagnosticForm;
 use crate::environment::Environment;
 use crate::request::BuildRequest;
 use crate::test_cases::CaseCounts;
-use crate::test_request::TestRequest;
 use crate::{result_lines, test_cases, test_report};
 
 /// What the engine is told about running tests.
-pub fn test_options(request: &TestRequest, environment: &Environment, plan: &Plan) -> TestOptions {
+pub fn test_options(request: &BuildRequest, environment: &Environment, plan: &Plan) -> TestOptions {
+    let coverage = match (request.coverage.collect, request.coverage.combined) {
+        (false, _) => None,
+        (true, false) => Some(CoverageReports::Each),
+        (true, true) => Some(CoverageReports::Combined),
+    };
+    let request = &request.tests;
     let labels = || plan.requested.iter().map(|target| &target.label);
     let defaults = TestOptions::default();
     let timeouts: [Duration; 4] =
@@ -38,6 +43,7 @@ pub fn test_options(request: &TestRequest, environment: &Environment, plan: &Pla
             .filter_map(|label| Some((label.clone(), request.attempts.of(label)??)))
             .collect(),
         client_env: environment.variables.clone(),
+        coverage,
     }
 }
 
@@ -47,9 +53,20 @@ pub fn run(
     request: &BuildRequest,
     console: &mut Console,
 ) -> Result<(), CommandError> {
+    run_then(workspace, request, console, |_, _| Ok(()))
+}
+
+/// Runs tests, and after their report does something with what was built.
+pub fn run_then(
+    workspace: &Workspace,
+    request: &BuildRequest,
+    console: &mut Console,
+    then: impl FnOnce(&Built, &mut Console) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     if request.residue.is_empty() {
-        return Err(CommandError::command_line("`rbz test` needs a target")
-            .hint("`rbz test //...` runs every test"));
+        let command = &workspace.invoked.command;
+        return Err(CommandError::command_line(format!("`rbz {command}` needs a target"))
+            .hint(format!("`rbz {command} //...` runs every test")));
     }
     let (own, result) = workspace.build(Purpose::Test, request, console.take());
     *console = own;
@@ -68,6 +85,9 @@ pub fn run(
     } else {
         // Standard output is for another program.
         console.print(&test_report::totals(&outcome.tests));
+    }
+    if !outcome.tests.is_empty() {
+        then(&built, console)?;
     }
     result?;
     match (outcome.tests.is_empty(), bad) {

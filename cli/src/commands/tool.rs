@@ -13,6 +13,7 @@ use rbz_elf::{
 };
 
 use crate::command_error::{CommandError, ErrorKind};
+use crate::commands::coverage_tool::{self, CoverageTool};
 use crate::commands::sandbox;
 use crate::console::{Console, write_data};
 
@@ -29,6 +30,8 @@ enum Tool {
     /// Makes objects for a linker of saved Lisp images, cores of SBCL
     #[command(subcommand)]
     Elf(Elf),
+    /// Makes reports of what instrumented programs left
+    Coverage(CoverageTool),
     /// Runs the command of a failed action again, or another one, in the sandbox that `--sandbox_debug` kept
     Sandbox {
         /// The directory that was kept
@@ -131,6 +134,10 @@ pub fn run(words: &[String], console: &mut Console) -> Result<ExitCode, CommandE
     };
     let elf = match arguments.tool {
         Tool::Sandbox { directory, command } => return sandbox::run(&directory, &command, console),
+        Tool::Coverage(tool) => {
+            coverage_tool::run(&tool)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Tool::Elf(elf) => elf,
     };
     match elf {

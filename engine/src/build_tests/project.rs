@@ -268,6 +268,7 @@ impl Project {
             output_groups: BTreeMap::new(),
             executable: None,
             test: None,
+            instrumented: None,
         });
     }
 
@@ -311,6 +312,7 @@ impl Project {
                 tools: Depset::of_files([]),
                 runs: vec![],
             }),
+            instrumented: None,
         });
     }
 

@@ -147,6 +147,7 @@ impl KeptSandbox {
             network: record.network,
             unconfined: record.isolation == Isolation::None,
             timeout: None,
+            grace: std::time::Duration::ZERO,
             memory: u64::MAX,
             keep: false,
             live: None,

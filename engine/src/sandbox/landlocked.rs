@@ -64,7 +64,10 @@ impl Landlocked {
         let request = real_paths::request(spawn, &root, &scratch.path(), Confinement::Rules(rules));
         let running = self.connection.run(&request, spawn.streams)?;
         let live = spawn.live.as_ref();
-        let ended = supervise(running, &Limits { timeout: spawn.timeout, cancel, live })?;
+        let ended = supervise(
+            running,
+            &Limits { timeout: spawn.timeout, grace: spawn.grace, cancel, live },
+        )?;
         // What the process used of it was the same from its beginning to its end.
         self.machine.check(machine)?;
         outputs::complete(ended, spawn, scratch, &root, Isolation::Landlock)

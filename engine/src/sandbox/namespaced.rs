@@ -208,7 +208,7 @@ struct Staged {
 const GAVE_UP: i32 = 125;
 
 fn limits<'a>(spawn: &'a PreparedSpawn, cancel: &'a Cancel) -> Limits<'a> {
-    Limits { timeout: spawn.timeout, cancel, live: spawn.live.as_ref() }
+    Limits { timeout: spawn.timeout, grace: spawn.grace, cancel, live: spawn.live.as_ref() }
 }
 
 fn request(spawn: &PreparedSpawn, argv: &[String], view: View) -> Request {

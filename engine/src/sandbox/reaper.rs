@@ -119,7 +119,7 @@ fn supervise(
     // Inside, nobody may look into this process: it has rights that the program lacks.
     let _ = nix::sys::prctl::set_dumpable(false);
     let child = start(control)?;
-    let status = wait_for(child, memory, control, &signals)?;
+    let status = wait_for(mode, child, memory, control, &signals)?;
     let status = kill_all(mode, child, status);
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(fault("ask for the CPU time"))?;
     let micros = |time: nix::sys::time::TimeVal| {
@@ -151,6 +151,7 @@ const MEMORY_INTERVAL: u8 = 200;
 /// Waits for the end of `child`, whose status it returns, or of the lifeline, or until there is too
 /// much in `memory`.
 fn wait_for(
+    mode: Mode,
     child: Pid,
     memory: u64,
     control: &OwnedFd,
@@ -173,9 +174,13 @@ fn wait_for(
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(fault("wait")(errno)),
         }
-        // Nothing is ever sent this way: that it can be read means that it has ended.
+        // A byte asks the processes to end. Nothing else is ever sent this way: that it can be read
+        // means that it has ended.
         if polled[0].any().unwrap_or(true) {
-            return Ok(None);
+            if !matches!(unistd::read(control, &mut [0]), Ok(1)) {
+                return Ok(None);
+            }
+            ask_all_to_end(mode);
         }
         while let Ok(Some(_)) = signals.read_signal() {}
         while let Children::Ended(pid, status) = reap(libc::WNOHANG) {
@@ -184,6 +189,22 @@ fn wait_for(
             }
         }
     }
+}
+
+/// Asks every process of the action to end.
+fn ask_all_to_end(mode: Mode) {
+    if owns_namespace(mode) {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
+        return;
+    }
+    for pid in descendants(unistd::getpid()) {
+        let _ = kill(pid, Signal::SIGTERM);
+    }
+}
+
+/// Whether "all processes" are those of the action: to the first process of a namespace they are.
+fn owns_namespace(mode: Mode) -> bool {
+    mode.has_namespaces() && unistd::getpid().as_raw() == 1
 }
 
 /// What is to be known of the children of this process.
@@ -240,15 +261,12 @@ pub fn end_descendants(mut ended: impl FnMut(Pid, i32)) {
 /// Kills every process of the action and returns when all are gone. `status` is that of `child`
 /// if it has ended already.
 fn kill_all(mode: Mode, child: Pid, mut status: Option<i32>) -> Option<i32> {
-    // As the first process of a namespace, "all processes" are those of the namespace. Nowhere
-    // else may this be asked for.
-    let owns_namespace = mode.has_namespaces() && unistd::getpid().as_raw() == 1;
     let mut note = |pid, how| {
         if pid == child {
             status = Some(how);
         }
     };
-    if owns_namespace {
+    if owns_namespace(mode) {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
         while let Children::Ended(pid, how) = reap(0) {
             note(pid, how);

@@ -18,6 +18,8 @@ use crate::strategy::{Cancel, Exit, StrategyError};
 pub struct Limits<'a> {
     /// How long it may run.
     pub timeout: Option<Duration>,
+    /// How long it may go on after that when it was asked to end; zero: it is not asked.
+    pub grace: Duration,
     /// Set when the build stops.
     pub cancel: &'a Cancel,
     /// Gets what comes from stdout as it comes.
@@ -73,6 +75,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
     let mut killed: Option<(Exit, Instant)> = None;
     let mut not_executed = None;
     let mut over_memory = false;
+    let mut asked: Option<Instant> = None;
     let mut ended: Option<(i32, u64, u64, Instant)> = None;
     loop {
         let now = Instant::now();
@@ -91,15 +94,25 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
                 (_, true) => Some(Exit::TimedOut),
                 _ => None,
             };
-            if let (Some(why), Some(control)) = (why, &control) {
-                shut(control);
-                killed = Some((why, now));
+            let ask = why == Some(Exit::TimedOut) && asked.is_none() && !limits.grace.is_zero();
+            let waits = why == Some(Exit::TimedOut)
+                && asked.is_some_and(|asked| now < asked + limits.grace);
+            match (why, &control) {
+                (Some(_), Some(control)) if ask => {
+                    ask_to_end(control);
+                    asked = Some(now);
+                }
+                (Some(why), Some(control)) if !waits => {
+                    shut(control);
+                    killed = Some((why, now));
+                }
+                _ => {}
             }
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let wait = match killed {
-            None => left.map_or(CANCEL_INTERVAL, |left| left.min(CANCEL_INTERVAL)),
-            Some(_) => CANCEL_INTERVAL,
+        let wait = match killed.is_none() && asked.is_none() {
+            true => left.map_or(CANCEL_INTERVAL, |left| left.min(CANCEL_INTERVAL)),
+            false => CANCEL_INTERVAL,
         };
         wait_for_any(&[control.as_ref(), stdout.fd.as_ref(), stderr.fd.as_ref()], wait)?;
         let from = stdout.bytes.len();
@@ -139,6 +152,7 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
     let (status, cpu_micros, max_rss, at) = ended.unwrap_or((libc::SIGKILL, 0, 0, Instant::now()));
     let outcome = match (killed, not_executed) {
         (Some((exit, _)), _) => Outcome::Ran(exit),
+        (None, _) if asked.is_some() => Outcome::Ran(Exit::TimedOut),
         (None, _) if over_memory => Outcome::Ran(Exit::OverMemory),
         (None, Some(errno)) => Outcome::NotExecuted(io::Error::from_raw_os_error(errno)),
         (None, None) if libc::WIFEXITED(status) => {
@@ -154,6 +168,11 @@ pub fn supervise(running: Running, limits: &Limits) -> Result<Ended, StrategyErr
         cpu: Duration::from_micros(cpu_micros),
         max_rss,
     })
+}
+
+/// Has the reaper ask the processes to end; what it cannot be told now is said by the lifeline later.
+fn ask_to_end(control: &OwnedFd) {
+    let _ = nix::sys::socket::send(control.as_raw_fd(), &[0], nix::sys::socket::MsgFlags::empty());
 }
 
 /// Ends the lifeline; what the reaper still has to say can be heard.

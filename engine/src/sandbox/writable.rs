@@ -84,6 +84,7 @@ mod tests {
             network: false,
             unconfined: false,
             timeout: None,
+            grace: std::time::Duration::ZERO,
             memory: u64::MAX,
             keep: false,
             live: None,

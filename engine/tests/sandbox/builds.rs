@@ -123,6 +123,7 @@ impl Workspace {
             output_groups: BTreeMap::new(),
             executable: None,
             test: None,
+            instrumented: None,
         });
     }
 

@@ -94,6 +94,7 @@ impl Workshop {
             streams: Streams::Apart,
             resident: None,
             timeout: Some(Duration::from_secs(60)),
+            grace: std::time::Duration::ZERO,
             memory: u64::MAX,
             keep: false,
         }

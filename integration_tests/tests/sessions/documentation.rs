@@ -39,6 +39,12 @@ fn the_examples_of_the_page_on_testing_work() {
 }
 
 #[test]
+fn the_example_of_the_page_on_coverage_counts_as_it_says() {
+    let ws = workspace().build();
+    document::follow(&in_repository("docs/coverage.md"), &ws);
+}
+
+#[test]
 fn the_examples_of_the_command_line_reference_work() {
     let ws = workspace().build();
     document::follow(&in_repository("docs/command-line.md"), &ws);

@@ -9,6 +9,7 @@ mod checklist;
 mod commands;
 mod configuration;
 mod core_rules;
+mod coverage;
 mod crashes;
 mod debugging;
 mod determinism;

@@ -49,6 +49,7 @@ def _cc_binary_impl(ctx):
             runfiles = runfiles,
         ),
         OutputGroupInfo(compilation_outputs = depset(result.objects)),
+        result.instrumented_files,
     ]
 
 _CC_TEST_ATTRS = dict(CC_BINARY_ATTRS)

@@ -188,7 +188,8 @@ def compile_sources(
         copts = [],
         conlyopts = [],
         cxxopts = [],
-        additional_inputs = []):
+        additional_inputs = [],
+        coverage_notes = None):
     """Registers the actions that compile sources.
 
     Args:
@@ -202,12 +203,17 @@ def compile_sources(
       conlyopts: arguments for C alone.
       cxxopts: arguments for C++ alone.
       additional_inputs: further files that it reads, as a list.
+      coverage_notes: None, or a list: then the code counts what of it runs, and the list gets the
+        files that say of which lines it is.
 
     Returns:
       The objects, as a list.
     """
     objects = []
     shared = _arguments(actions, toolchain, context, mode, copts, [])
+    if coverage_notes != None:
+        # Several threads count at once.
+        shared.add_all(["--coverage", "-fprofile-update=atomic"])
     inputs = depset(additional_inputs, transitive = [context.headers, toolchain.compile_files])
     for src, stem in zip(srcs, object_names(srcs)):
         is_cxx = src.extension in CXX_SOURCES
@@ -219,13 +225,17 @@ def compile_sources(
         own.add("-frandom-seed=" + output.short_path)
         own.add("-c", src)
         own.add("-o", output)
+        outputs = [output]
+        if coverage_notes != None and src.extension not in ASSEMBLER_SOURCES:
+            outputs.append(actions.declare_file("_objs/%s/%s.pic.gcno" % (name, stem)))
+            coverage_notes.append(outputs[1])
         actions.run(
             mnemonic = "CcCompile",
             progress_message = "Compiling %s" % src.short_path,
             executable = toolchain.program,
             arguments = [shared, own],
             inputs = depset([src], transitive = [inputs]),
-            outputs = [output],
+            outputs = outputs,
             env = {"PATH": toolchain.path},
         )
         objects.append(output)

@@ -172,6 +172,18 @@ def _find_program(ctx, compiler, name):
     found = ctx.which(name)
     return str(found) if found else None
 
+def _find_gcov(ctx, compiler):
+    """The `gcov` that reads what programs of this GCC write, or nothing: each has its own."""
+    name = compiler.basename
+    if "gcc" not in name and "g++" not in name:
+        return None
+    name = name.replace("gcc", "gcov").replace("g++", "gcov")
+    beside = ctx.path(str(compiler.dirname) + "/" + name)
+    if beside.exists:
+        return str(beside.realpath)
+    found = ctx.which("gcov-" + _ask(ctx, compiler, "-dumpversion").split(".")[0])
+    return str(found.realpath) if found else None
+
 def _include_directories(ctx, compiler, language):
     """Where the compiler looks for headers; empty if it does not know the language."""
     result = ctx.execute([str(compiler), "-E", "-v", "-x", language, "/dev/null", "-o", "/dev/null"])
@@ -351,6 +363,11 @@ def _cc_configure_impl(ctx):
     if plugin:
         add_program(ctx, programs, plugin)
 
+    gcov = _find_gcov(ctx, compiler) if kind == "gcc" else None
+    gcov_files = {}
+    if gcov:
+        add_program(ctx, gcov_files, gcov)
+
     includes = _include_directories(ctx, compiler, "c")
     cxx = _include_directories(ctx, compiler, "c++") if kind == "clang" or "cc1plus" in parts else []
     header_files, header_trees = _headers(ctx, includes + cxx)
@@ -423,6 +440,7 @@ cc_system_library(
 )
 """.format(name = repr(name), plain = name))
     text.append(_system_files("compiler", programs.keys()))
+    text.append(_system_files("gcov", gcov_files.keys()))
     text.append(_system_files("headers", header_files, header_trees))
     text.append(_system_files("link_files", link.keys()))
     text.append(_system_files("runtime_files", run.keys()))
@@ -441,6 +459,8 @@ cc_toolchain(
     compiler = {kind},
     compiler_files = [":compiler"],
     cxx = {cxx},
+    gcov = {gcov},
+    gcov_files = [":gcov"],
     headers = [":headers"],
     libraries = {libraries},
     link_files = [":link_files"],
@@ -456,6 +476,7 @@ cc_toolchain(
         ar = repr(parts["ar"]),
         kind = repr(kind),
         cxx = bool(cxx),
+        gcov = repr(gcov or ""),
         libraries = _list(libraries.values()),
         linker = repr(chosen),
         linkers = _list([":linker_" + linker for linker in linkers]),

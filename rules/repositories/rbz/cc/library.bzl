@@ -66,7 +66,8 @@ def compiled(ctx, kinds, headers = [], textual_headers = [], implementation_deps
       prefixed: what `prefixed_headers` says.
 
     Returns:
-      A struct of `objects` and the `context` for those that depend on the target.
+      A struct of `objects`, the `context` for those that depend on the target, and
+      `instrumented_files`, an InstrumentedFilesInfo.
     """
     attr = ctx.attr
     toolchain = attr._cc_toolchain[CcToolchainInfo]
@@ -90,6 +91,7 @@ def compiled(ctx, kinds, headers = [], textual_headers = [], implementation_deps
     if implementation_deps:
         seen = context_of(own, deps + [dep[CcInfo].compilation_context for dep in implementation_deps])
     targets = attr.additional_compiler_inputs + attr.srcs
+    coverage_notes = [] if ctx.coverage_instrumented() and toolchain.gcov else None
     objects = compile_sources(
         ctx.actions,
         toolchain,
@@ -101,8 +103,19 @@ def compiled(ctx, kinds, headers = [], textual_headers = [], implementation_deps
         conlyopts = expanded(ctx, attr.conlyopts, targets),
         cxxopts = expanded(ctx, attr.cxxopts, targets),
         additional_inputs = ctx.files.additional_compiler_inputs,
+        coverage_notes = coverage_notes,
     )
-    return struct(objects = objects + kinds.objects, context = context)
+    return struct(
+        objects = objects + kinds.objects,
+        context = context,
+        instrumented_files = coverage_common.instrumented_files_info(
+            ctx,
+            source_attributes = ["srcs", "hdrs", "textual_hdrs"],
+            dependency_attributes = ["deps", "implementation_deps", "data"],
+            extensions = C_SOURCES + CXX_SOURCES + HEADERS,
+            metadata_files = coverage_notes or [],
+        ),
+    )
 
 def link_options(ctx):
     """The target's own arguments of the linker."""
@@ -214,6 +227,7 @@ def _cc_library_impl(ctx):
             compilation_context = result.context,
             linking_context = merge_linking_contexts(contexts, own = own),
         ),
+        result.instrumented_files,
     ]
 
 cc_library = rule(

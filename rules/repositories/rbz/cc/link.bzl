@@ -152,6 +152,11 @@ def _run_paths(output, files, workspace):
         paths["$ORIGIN/%s.runfiles/%s" % (output.basename, directory)] = None
     return paths.keys()
 
+def _collects_coverage(ctx):
+    """Whether some of what is linked may count what of it runs."""
+    configuration = getattr(ctx, "configuration", None)
+    return configuration and configuration.coverage_enabled
+
 def link(
         ctx,
         toolchain,
@@ -209,6 +214,8 @@ def link(
             args.add("-Wl,-soname," + soname)
     args.add("-o", output)
     args.add_all(objects)
+    if toolchain.gcov and _collects_coverage(ctx):
+        args.add("--coverage")
     args.add("-no-canonical-prefixes")
     if linker:
         args.add("-fuse-ld=" + linker)

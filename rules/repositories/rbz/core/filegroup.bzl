@@ -12,13 +12,16 @@ def _filegroup_impl(ctx):
     else:
         files = depset(transitive = [target[DefaultInfo].files for target in targets])
     runfiles = ctx.runfiles(files = ctx.files.data, transitive_files = files)
-    return [DefaultInfo(
-        files = files,
-        runfiles = runfiles.merge_all([
-            target[DefaultInfo].default_runfiles
-            for target in targets + ctx.attr.data
-        ]),
-    )]
+    return [
+        DefaultInfo(
+            files = files,
+            runfiles = runfiles.merge_all([
+                target[DefaultInfo].default_runfiles
+                for target in targets + ctx.attr.data
+            ]),
+        ),
+        coverage_common.instrumented_files_info(ctx, dependency_attributes = ["srcs", "data"]),
+    ]
 
 filegroup = rule(
     implementation = _filegroup_impl,

@@ -9,10 +9,17 @@ def _merged_runfiles(ctx, files):
     ])
 
 def _sh_library_impl(ctx):
-    return [DefaultInfo(
-        files = depset(ctx.files.srcs),
-        runfiles = _merged_runfiles(ctx, ctx.files.srcs),
-    )]
+    return [
+        DefaultInfo(
+            files = depset(ctx.files.srcs),
+            runfiles = _merged_runfiles(ctx, ctx.files.srcs),
+        ),
+        _instrumented_files(ctx),
+    ]
+
+def _instrumented_files(ctx):
+    """Scripts count nothing; what they run may."""
+    return coverage_common.instrumented_files_info(ctx, dependency_attributes = ["srcs", "deps", "data"])
 
 def _sh_binary_impl(ctx):
     srcs = ctx.files.srcs
@@ -23,11 +30,14 @@ def _sh_binary_impl(ctx):
     ctx.actions.symlink(output = program, target_file = script, is_executable = True)
     runfiles = _merged_runfiles(ctx, [program, script])
     shell = ctx.attr._shell[DefaultInfo].files
-    return [DefaultInfo(
-        executable = program,
-        files = depset([program, script]),
-        runfiles = runfiles.merge(ctx.runfiles(transitive_files = shell)),
-    )]
+    return [
+        DefaultInfo(
+            executable = program,
+            files = depset([program, script]),
+            runfiles = runfiles.merge(ctx.runfiles(transitive_files = shell)),
+        ),
+        _instrumented_files(ctx),
+    ]
 
 _ATTRS = {
     "srcs": attr.label_list(allow_files = True, doc = "The script; for libraries, scripts."),

@@ -6,6 +6,7 @@ load(":cdeps.bzl", "add_c_libraries", "path_in_runfiles", "shared_object")
 load(
     ":compile.bzl",
     "build_flags",
+    "instrumented_files",
     "lisp_compile_srcs",
     "requirements",
     "shared_parameters",
@@ -155,6 +156,7 @@ def _program(ctx, is_test):
         load = attr.load,
         encoding = attr.encoding,
     )
+    instrumented = instrumented_files(ctx, compiled)
     if not is_test:
         compiled = tested(ctx, toolchain, compiled)
     program = ctx.actions.declare_file(ctx.label.name)
@@ -192,6 +194,7 @@ def _program(ctx, is_test):
         ),
         compiled.lisp_info,
         toolchain,
+        instrumented,
     ]
 
 _BINARY_ATTRS = {

@@ -94,6 +94,12 @@ def _block_compilation(block_compile, specified_only):
         return "specified"
     return "all" if block_compile else None
 
+def _is_instrumented(ctx, instrument_coverage, image):
+    """Whether the code of a target notes what of it runs; images of others cannot say where it stands."""
+    if image and LispInfo not in image:
+        return False
+    return instrument_coverage == 1 or (instrument_coverage == -1 and ctx.coverage_instrumented())
+
 def lisp_compile_srcs(
         ctx,
         srcs = [],
@@ -138,8 +144,9 @@ def lisp_compile_srcs(
     Returns:
       A struct of `lisp_info`, `output_fasl` (None without sources), `build_flags`; of
       `shared_object`, what `shared_object` says if the sources see it, else None; of `base`, what
-      `lisp_info` has of others; and of `compiled`, a struct of `fasl` and `sources` for each file
-      that is loaded for the target itself.
+      `lisp_info` has of others; of `compiled`, a struct of `fasl` and `sources` for each file
+      that is loaded for the target itself; and of `coverage_maps`: where in the sources stands what
+      coverage instruments.
     """
     order = order or "serial"
     load = load or "source"
@@ -166,6 +173,7 @@ def lisp_compile_srcs(
             shared_object = object,
             base = base,
             compiled = [],
+            coverage_maps = [],
         )
 
     if order == "multipass":
@@ -177,7 +185,7 @@ def lisp_compile_srcs(
         nowarn = nowarn,
         image = image,
         block_compile = _block_compilation(block_compile, block_compile_specified_only),
-        coverage = instrument_coverage == 1 or (instrument_coverage == -1 and ctx.coverage_instrumented()),
+        coverage = _is_instrumented(ctx, instrument_coverage, image),
         encoding = "" if (encoding or "utf-8").lower() in _UTF_8 else encoding,
         flags = flags,
         verbose_level = verbose_level,
@@ -191,8 +199,13 @@ def lisp_compile_srcs(
     together = target.block_compile and len(srcs) > 1 and load != "image"
     single = len(srcs) == 1 or together
     files = []
+    maps = []
     for src in srcs:
         stem = directory + _stem(src)
+        map = None
+        if target.coverage and not (together and maps):
+            map = ctx.actions.declare_file(stem + ".coverage")
+            maps.append(map)
         if single:
             fasl = whole
             warnings = files[0].warnings if files else ctx.actions.declare_file(directory + name + ".warnings")
@@ -204,6 +217,7 @@ def lisp_compile_srcs(
             fasl = fasl,
             warnings = warnings,
             hash = ctx.actions.declare_file(stem + ".hash"),
+            map = map,
         ))
 
     if load == "image":
@@ -267,6 +281,7 @@ def lisp_compile_srcs(
             struct(fasl = file.fasl, sources = [file.src])
             for file in files
         ],
+        coverage_maps = maps,
     )
 
 def _compile(ctx, target, files, steps, step_inputs, joined = None):
@@ -277,6 +292,7 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         outputs = [files[0].fasl, files[0].warnings, joined] + outputs
     else:
         outputs = [out for file in files for out in (file.fasl, file.warnings)] + outputs
+    outputs += [file.map for file in files if file.map]
     parameters = shared_parameters(ctx, base, target.nowarn, target.verbose_level)
     add_c_libraries(parameters, base.cc_info, target.shared_object)
     if target.block_compile:
@@ -285,6 +301,9 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         parameters.add(joined, format = "together %s")
     if target.coverage:
         parameters.add("coverage yes")
+    elif ctx.configuration.coverage_enabled:
+        # What it uses of others may be instrumented there.
+        parameters.add("inlining no")
     if target.encoding:
         parameters.add("encoding " + target.encoding)
     image = target.image
@@ -306,6 +325,8 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         parameters.add(file.fasl, format = "fasl %s")
         parameters.add(file.warnings, format = "warnings %s")
         parameters.add(file.hash, format = "hash %s")
+        if file.map:
+            parameters.add(file.map, format = "map %s")
     message = "Compiling %s" % shown_path(files[0].src)
     if len(files) > 1:
         message += " and %d more" % (len(files) - 1)
@@ -328,6 +349,15 @@ def _compile(ctx, target, files, steps, step_inputs, joined = None):
         execution_requirements = requirements(ctx),
         first_steps = first_steps,
         own = [file.src for file in files],
+    )
+
+def instrumented_files(ctx, compiled):
+    """The InstrumentedFilesInfo of a Lisp target, given what `lisp_compile_srcs` returned."""
+    return coverage_common.instrumented_files_info(
+        ctx,
+        source_attributes = ["srcs"],
+        dependency_attributes = ["deps", "cdeps", "image", "data"],
+        metadata_files = compiled.coverage_maps,
     )
 
 def _loaded_path(step):

@@ -1,7 +1,7 @@
 """The rule `lisp_library`."""
 
 load(":attributes.bzl", "LISP_COMPILE_ATTRS")
-load(":compile.bzl", "lisp_compile_srcs")
+load(":compile.bzl", "instrumented_files", "lisp_compile_srcs")
 load(":outputs.bzl", "lisp_output_groups")
 load(":provider.bzl", "LispInfo")
 load(":runfiles.bzl", "lisp_runfiles")
@@ -26,6 +26,7 @@ def _lisp_library_impl(ctx):
         load = attr.load,
         encoding = attr.encoding,
     )
+    instrumented = instrumented_files(ctx, compiled)
     compiled = tested(ctx, toolchain_of(ctx, attr.image), compiled)
     if compiled.output_fasl:
         parts = []
@@ -37,6 +38,7 @@ def _lisp_library_impl(ctx):
         DefaultInfo(files = depset(own, transitive = parts), runfiles = lisp_runfiles(ctx)),
         lisp_output_groups(ctx, compiled, compiled.shared_object),
         compiled.lisp_info,
+        instrumented,
     ]
 
 _LISP_LIBRARY_ATTRS = dict(LISP_COMPILE_ATTRS)

@@ -1,12 +1,12 @@
 ;;;; Compiling source files: for each a FASL, what is undefined in it, and a hash.
 ;;;;
 ;;;; Parameters, beside those of loading: `nowarn NAME`, `mode fastbuild|opt|dbg`, and for each
-;;;; file a group that starts with `source PATH`, followed by `fasl`, `warnings` and `hash` with
+;;;; file a group that starts with `source PATH`, followed by `fasl`, `warnings`, `hash` and `map` with
 ;;;; the paths of its outputs. With more than one group each file is loaded once it is compiled.
 ;;;;
 ;;;; With `together PATH` all files are compiled as one, which is written to PATH; then only the
-;;;; first group has `fasl` and `warnings`. `block-compile all|specified`, `coverage yes` and
-;;;; `encoding NAME` say how.
+;;;; first group has `fasl`, `warnings` and `map`. `block-compile all|specified`, `coverage yes`,
+;;;; `inlining no` and `encoding NAME` say how.
 
 (in-package "RBZ.COMPILING")
 
@@ -16,6 +16,8 @@
   (fasl "" :type string)
   (warnings "" :type string)
   (hash "" :type string)
+  ;; What is known of the marks of coverage, if it is instrumented; nil: nobody asks.
+  (map nil :type (or null string))
   ;; The jobs that are done by this one, if several files are compiled together.
   (parts '() :type list))
 
@@ -23,7 +25,9 @@
   "What is known of the file that is being compiled."
   (source nil :type (or null source))
   (findings '() :type list)
-  (undefined '() :type list))
+  (undefined '() :type list)
+  ;; What is known of its marks, if it has any.
+  (noted nil))
 
 (defvar *unit*)
 (setf (documentation '*unit* 'variable) "The file that is being compiled.")
@@ -39,11 +43,12 @@
                            (when encoding (note-encoding value encoding))))
                         (:fasl (setf (job-fasl (first jobs)) value))
                         (:warnings (setf (job-warnings (first jobs)) value))
-                        (:hash (setf (job-hash (first jobs)) value))))
+                        (:hash (setf (job-hash (first jobs)) value))
+                        (:map (setf (job-map (first jobs)) value))))
                     parameters)
     (let ((jobs (nreverse jobs)) (together (parameter :together parameters nil)))
       (if together
-          (list (make-job :source together :parts jobs
+          (list (make-job :source together :parts jobs :map (job-map (first jobs))
                           :fasl (job-fasl (first jobs)) :warnings (job-warnings (first jobs))))
           jobs))))
 
@@ -91,25 +96,69 @@
 
 (defun compile-job (job parameters)
   "Compile one file and write its outputs; true if nothing failed."
+  (if (and (job-map job) (parameter :coverage parameters nil))
+      (compile-instrumented job parameters)
+      (compile-once job parameters)))
+
+(defun compile-once (job parameters &optional (on-failure 'print-failures))
+  "Compile one file and write its outputs; true if nothing failed, else ON-FAILURE is called with JOB
+and the findings that are failures."
   (let* ((*unit* (make-unit))
          (written (call-with-verdicts job (lambda () (compile-in-unit job parameters))))
          (failures (remove-if-not #'finding-fails-p (unit-findings *unit*)))
          (failed (or failures (not written))))
-    (when (unit-findings *unit*)
-      (print-findings (unit-findings *unit*) (unit-source *unit*)))
-    (when (and failed (not failures))
-      (print-failure (job-source job) "the compiler gave up without saying why"))
     (cond ((and failed (or (not written)
                            (string= (parameter :force parameters "0") "0")))
+           (funcall on-failure job failures)
            nil)
-          (t (unless (parameter :coverage parameters nil)
-               ;; SBCL writes the whole path of a file into the marks of coverage.
-               (report-traces (job-fasl job) (current-directory)
-                              (lambda (text)
-                                (print-failure (job-source job) text :severity "warning"))))
+          (t (when (unit-findings *unit*)
+               (print-findings (unit-findings *unit*) (unit-source *unit*)))
+             (report-traces (job-fasl job) (current-directory)
+                            (lambda (text)
+                              (print-failure (job-source job) text :severity "warning")))
              (write-undefined job)
              (write-hash job)
+             (when (unit-noted *unit*) (write-map (job-map job) (unit-noted *unit*)))
              t))))
+
+(defun print-failures (job failures)
+  "Print what was found in the file of JOB, FAILURES among it."
+  (when (unit-findings *unit*)
+    (print-findings (unit-findings *unit*) (unit-source *unit*)))
+  (unless failures
+    (print-failure (job-source job) "the compiler gave up without saying why")))
+
+;;; Some code cannot be compiled with marks. What the compiler has done by then cannot be taken back, so
+;;; another process waits, as this one was before, that compiles the file without.
+
+(defun compile-instrumented (job parameters)
+  "Compile one file with marks, or where that cannot be without; true if nothing failed."
+  (finish-output *standard-output*)
+  (finish-output *error-output*)
+  (multiple-value-bind (role tell why) (fork-spare)
+    (ecase role
+      (:alone (compile-once job parameters))
+      (:first
+       (cond ((compile-once job parameters
+                            (lambda (job failures)
+                              (declare (ignore job))
+                              (funcall tell (if failures
+                                                (finding-text (first failures))
+                                                "the compiler gave up without saying why"))))
+              (funcall tell nil)
+              t)))
+      (:spare (compile-without-marks job (remove :coverage parameters :key #'first) why)))))
+
+(defun compile-without-marks (job parameters why)
+  "Compile a file without marks, that could not be compiled with them, which WHY says; true if nothing
+failed."
+  (when (compile-once job parameters)
+    (let ((source (if (job-parts job) (join-parts job) (read-source (job-source job)))))
+      (print-failure (job-source job)
+                     (format nil "it cannot be compiled with marks of coverage and has none: ~a" why)
+                     :severity "warning")
+      (write-why-none (job-map job) source why))
+    t))
 
 (defvar *part-readtable* nil
   "What each of several files that are compiled together starts with.")
@@ -146,9 +195,17 @@
                                       :output-file (native-output (job-fasl job))
                                       :external-format (encoding-of (job-source job))
                                       :block-compile (block-compilation parameters))))
-                 (if (string= (parameter :mode parameters "fastbuild") "dbg")
-                     (call-noting-lines (unit-source *unit*) #'compile-it)
-                     (compile-it)))))))))))
+                 (let ((compile (if (string= (parameter :mode parameters "fastbuild") "dbg")
+                                    (lambda () (call-noting-lines (unit-source *unit*) #'compile-it))
+                                    #'compile-it)))
+                   (cond ((and (job-map job) (parameter :coverage parameters nil))
+                          (multiple-value-bind (written noted)
+                              (call-mapping (unit-source *unit*) compile)
+                            (setf (unit-noted *unit*) noted)
+                            written))
+                         ((equal (parameter :inlining parameters nil) "no")
+                          (call-without-inlining compile))
+                         (t (funcall compile)))))))))))))
 
 (defun begin-part ()
   "Called between two files that are compiled together: neither sees what the other set."

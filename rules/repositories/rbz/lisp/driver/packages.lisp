@@ -22,7 +22,7 @@
 (defpackage "RBZ.REPORT"
   (:documentation "How failures and warnings are printed, for people and for editors.")
   (:use "COMMON-LISP" "RBZ.SOURCE")
-  (:export "FINDING" "MAKE-FINDING" "FINDING-SEVERITY" "FINDING-POSITION" "FINDING-FAILS-P"
+  (:export "FINDING" "MAKE-FINDING" "FINDING-SEVERITY" "FINDING-TEXT" "FINDING-POSITION" "FINDING-FAILS-P"
            "PRINT-FINDINGS" "PRINT-FAILURE" "CONDITION-TEXT" "INNERMOST"
            "TYPE-TEXT" "ONE-SPACED"
            "NOTE-MISSING-INPUT"))
@@ -126,15 +126,32 @@
   (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.SOURCE")
   (:export "CALL-NOTING-LINES" "WRITE-LINES"))
 
+(defpackage "RBZ.COVERAGE-MAP"
+  (:documentation "Where in its source code stands that notes what of it runs.")
+  (:use "COMMON-LISP" "RBZ.PARAMETERS" "RBZ.SOURCE")
+  (:import-from "RBZ.REPORT" "ONE-SPACED")
+  (:export "CALL-MAPPING" "CALL-WITHOUT-INLINING" "WRITE-MAP" "WRITE-WHY-NONE"))
+
+(defpackage "RBZ.COVERAGE"
+  (:documentation "What of its code a program ran.")
+  (:use "COMMON-LISP")
+  (:export "CALL-NOTING-CODE" "PREPARE-MARKS" "BEGIN-MARKS"))
+
 (defpackage "RBZ.COMPILER"
   (:documentation "What is mended in the compiler.")
   (:use "COMMON-LISP")
   (:export "*JOIN-TYPES-P*" "RESTORE-COMPILER"))
 
+(defpackage "RBZ.SPARE"
+  (:documentation "A process that waits to take the place of this one.")
+  (:use "COMMON-LISP")
+  (:export "FORK-SPARE"))
+
 (defpackage "RBZ.COMPILING"
   (:documentation "Compiling source files, each to a FASL, a list of what is undefined, and a hash.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.SOURCE" "RBZ.VERDICT"
-        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES" "RBZ.COMPILER")
+        "RBZ.LOADING" "RBZ.ACTION" "RBZ.TRACES" "RBZ.LINES" "RBZ.COMPILER" "RBZ.COVERAGE-MAP"
+        "RBZ.SPARE")
   (:import-from "BAZEL.WARNING" "UNDEFINED-FUNCTION-P")
   (:export "COMPILE-COMMAND"))
 
@@ -153,7 +170,7 @@
 
 (defpackage "RBZ.PROGRAM"
   (:documentation "What runs when a program starts.")
-  (:use "COMMON-LISP" "RBZ.REPORT" "RBZ.RUNTIME-OPTIONS")
+  (:use "COMMON-LISP" "RBZ.REPORT" "RBZ.RUNTIME-OPTIONS" "RBZ.COVERAGE")
   (:export "TOPLEVEL" "TESTS-PASS-P" "START-WITHOUT-FINALIZERS" "FORGET-FINALIZERS" "CALL-UIOP"
            "*WORKSPACE-STATUS*"))
 
@@ -173,7 +190,7 @@
 (defpackage "RBZ.CORE"
   (:documentation "What belongs into a core, and whether it is sound.")
   (:use "COMMON-LISP" "BAZEL.MAIN" "RBZ.PARAMETERS" "RBZ.REPORT" "RBZ.ACTION" "RBZ.PROGRAM"
-        "RBZ.SAVING" "RBZ.C-LIBRARIES" "RBZ.LINKAGE" "RBZ.LINES")
+        "RBZ.SAVING" "RBZ.C-LIBRARIES" "RBZ.LINKAGE" "RBZ.LINES" "RBZ.COVERAGE")
   (:shadow "SAVE-IMAGE")
   (:export "CORE-COMMAND" "TEST-COMMAND"))
 

@@ -161,6 +161,7 @@ what the implementation says."
   "What a saved program does first: FUNCTION, or what `LISP_MAIN` names, and then the end."
   (sb-ext:disable-debugger)
   (apply-runtime-options)
+  (begin-marks)
   (let ((main (sb-ext:posix-getenv "LISP_MAIN")))
     (unless (equal main "bazel.main:main") (release-finalizers))
     (call-uiop "CALL-IMAGE-RESTORE-HOOK")
