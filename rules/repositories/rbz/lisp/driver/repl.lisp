@@ -347,6 +347,10 @@ of rbz's if that cannot be written."
          (directory (intern "*FASL-DIRECTORY*" package)))
     (handler-case (ensure-directories-exist (symbol-value directory))
       (error ()
-        (setf (symbol-value directory)
-              (native-path (format nil "~a/" (parameter :server-fasls *parameters*))))))
+        (let ((own (native-path (format nil "~a/" (parameter :server-fasls *parameters*)))))
+          (setf (symbol-value directory) own)
+          ;; That of some distributions leaves it to ASDF.
+          (when (find-package "ASDF")
+            (funcall (intern "INITIALIZE-OUTPUT-TRANSLATIONS" "ASDF")
+                     `(:output-translations (t ,own) :ignore-inherited-configuration))))))
     (funcall (intern "INIT" package) :delete nil :reload nil)))
