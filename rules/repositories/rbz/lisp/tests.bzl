@@ -50,6 +50,8 @@ def tested(ctx, toolchain, compiled):
         output_fasl = compiled.output_fasl,
         build_flags = compiled.build_flags,
         shared_object = compiled.shared_object,
+        base = compiled.base,
+        compiled = compiled.compiled,
         files = files,
     )
 
