@@ -106,10 +106,9 @@ pub fn tools() -> Vec<(String, Command)> {
     let mut tools = Vec::new();
     let mut open = vec![("tool".to_owned(), ToolArguments::command())];
     while let Some((name, command)) = open.pop() {
-        if command.has_subcommands() {
-            let within = |inner: &Command| (format!("{name} {}", inner.get_name()), inner.clone());
-            open.extend(command.get_subcommands().map(within));
-        } else {
+        let within = |inner: &Command| (format!("{name} {}", inner.get_name()), inner.clone());
+        open.extend(command.get_subcommands().map(within));
+        if !command.has_subcommands() || command.get_opts().next().is_some() {
             tools.push((name, command));
         }
     }
