@@ -199,7 +199,7 @@ fn report(name: &str, seconds: f64, exit: &Exit, state: TestState, log: &[u8]) -
     let error = match (state, exit) {
         (TestState::Passed | TestState::Flaky, _) => None,
         (TestState::Timeout, _) => Some("timed out".to_owned()),
-        (_, Exit::Status(0)) => Some("the test says that it is not done".to_owned()),
+        (_, Exit::Status(0)) => Some("not done, though its status is 0".to_owned()),
         (_, Exit::Status(status)) => Some(format!("exited with error code {status}")),
         (_, Exit::OverMemory) => Some("took too much memory".to_owned()),
         (_, Exit::Signal(signal)) => Some(format!("killed by signal {signal}")),

@@ -44,7 +44,9 @@ fn main() -> ExitCode {
         Some(Task::Setup) => install(),
         Some(Task::Test { arguments }) => install().and_then(|()| steps::test(&arguments)),
         Some(Task::Check) => steps::check(),
-        Some(Task::Benchmark) => install().and_then(|()| steps::benchmark()),
+        Some(Task::Benchmark) => packages::install_for_benchmarks()
+            .and_then(|()| install())
+            .and_then(|()| steps::benchmark()),
         Some(Task::Ci) => install().and_then(|()| {
             let checks = steps::check();
             steps::test(&[]).and(checks)

@@ -53,9 +53,26 @@ const LIBRARIES: [&str; 19] = [
     "cl-xlunit",
 ];
 
-/// Installs those that are not installed yet; needs no network and no rights if all are.
+/// What only the benchmarks build, with all that it needs.
+const BENCHMARKED: [&str; 3] = ["cl-clx-sbcl", "cl-hunchentoot", "stumpwm"];
+
+/// Installs what the tests need.
 pub fn install() -> Result<()> {
-    let missing = missing()?;
+    let mut wanted = [&PROGRAMS[..], &TOOLCHAIN, &C_LIBRARIES, &LIBRARIES].concat();
+    if formatter::needs_npm() {
+        wanted.push("npm");
+    }
+    install_all(&wanted)
+}
+
+/// Installs what the benchmarks need beside that.
+pub fn install_for_benchmarks() -> Result<()> {
+    install_all(&BENCHMARKED)
+}
+
+/// Installs those that are not installed yet; needs no network and no rights if all are.
+fn install_all(wanted: &[&'static str]) -> Result<()> {
+    let missing = missing(wanted)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -71,19 +88,14 @@ pub fn install() -> Result<()> {
     run(apt_get(&words))
 }
 
-fn missing() -> Result<Vec<&'static str>> {
-    let wanted: Vec<&'static str> = [&PROGRAMS[..], &TOOLCHAIN, &C_LIBRARIES, &LIBRARIES].concat();
+fn missing(wanted: &[&'static str]) -> Result<Vec<&'static str>> {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"]).args(&wanted);
+    query.args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"]).args(wanted);
     let listed = query.stderr(Stdio::null()).output();
     let listed = listed.context("cannot run `dpkg-query`: the tests are set up for Debian")?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let mut wanted = wanted;
-    if formatter::needs_npm() {
-        wanted.push("npm");
-    }
     let installed = |name: &str| listed.lines().any(|line| line == format!("{name} installed"));
-    Ok(wanted.into_iter().filter(|name| !installed(name)).collect())
+    Ok(wanted.iter().copied().filter(|name| !installed(name)).collect())
 }
 
 fn output(command: &mut Command) -> Result<String> {

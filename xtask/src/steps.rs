@@ -38,7 +38,9 @@ pub fn benchmark() -> Result<()> {
     run(cargo(&["build", "--release", "--package", "rbz"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let program = target.unwrap_or_else(|| repository().join("target")).join("release/rbz");
-    for script in ["benchmarks/compare", "benchmarks/link", "benchmarks/nothing-to-do"] {
+    for script in
+        ["benchmarks/projects", "benchmarks/compare", "benchmarks/link", "benchmarks/nothing-to-do"]
+    {
         let mut command = Command::new(repository().join(script));
         command.arg(&program);
         run(command)?;
