@@ -75,11 +75,12 @@ fn definition(
     let _ = writeln!(text, "  :description {}", string(&label));
     let _ = writeln!(text, "  :depends-on ({})", dependencies.join(" "));
     if !matches!(target.encoding.to_lowercase().as_str(), "utf-8" | "utf8") {
+        // The default of the Lisp stays: names of files are written in it.
         let _ = writeln!(text, "  :encoding :default");
         let _ = writeln!(
             text,
             "  :around-compile (lambda (compile)\n                    \
-             (let ((sb-impl::*default-external-format* :{}))\n                      \
+             (let ((uiop:*encoding-external-format-hook* (constantly :{})))\n                      \
              (funcall compile)))",
             target.encoding.to_lowercase()
         );

@@ -86,6 +86,7 @@ fn asdf_sees_targets_as_systems() {
             "all/BUILD",
             "cc_library(name = \"twice\", srcs = [\"twice.c\"])\nlisp_library(name = \"all\", srcs = [\"a b.lisp\", \"latin.lisp\"], encoding = \"latin-1\", cdeps = [\":twice\"], add_features = [\"tea\"], deps = [\"//greeting\", \"@lisp//:sb-posix\"])\nlisp_test(name = \"test\", srcs = [\"test.lisp\"], deps = [\":all\"])\n",
         )
+        .in_directory("an ümlaut")
         .file("all/twice.c", "int twice(int n) { return 2 * n; }\n")
         .file("all/a b.lisp", "(defpackage :all (:use :cl))\n(in-package :all)\n(sb-alien:define-alien-routine \"twice\" sb-alien:int (n sb-alien:int))\n(defun a () (list #+tea :tea (twice 21) (greeting:greet \"you\") (integerp (sb-posix:getpid))))\n")
         .file("all/test.lisp", "(defun main () (print (all::a)) (assert (= 4 (length (all::a)))))\n")
