@@ -184,12 +184,12 @@ flag = rule(implementation = _flag, build_setting = config.string())
         ),
     ]);
     insta::assert_snapshot!(fixture.plan(&["//a:x"]), @r#"
-    FileWrite: "opt[]" |  -> rbz-out/k8-opt-914a31c6b909/bin/a/y
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-3569ca49d1da/bin/a/y
     FileWrite: "fastbuild[<target //a:y>]" |  -> BIN/a/x
     //a:x (r) = a/y a/x
     "#);
     insta::assert_snapshot!(fixture.plan(&["//a:s"]), @r#"
-    FileWrite: "opt[]" |  -> rbz-out/k8-opt-914a31c6b909/bin/a/s
+    FileWrite: "opt[]" |  -> rbz-out/k8-opt-3569ca49d1da/bin/a/s
     //a:s (self) = a/s
     "#);
     insta::assert_snapshot!(fixture.plan(&["//a:same"]), @r#"
@@ -225,7 +225,7 @@ return [DefaultInfo(files = depset([o])), info, OutputGroupInfo(instrumented = i
     });
     let analysis = fixture.request(&request);
     insta::assert_snapshot!(shown(&analysis), @r#"
-    FileWrite: "[[\"c\", \"a\"], [\"b\"], True, True, True, [\"BINDIR\", \"COMPILATION_MODE\", \"D\", \"GENDIR\", \"TARGET_CPU\"], \"x\", []]" |  -> BIN/a/o
+    FileWrite: "[[\"c\", \"a\"], [\"b\"], True, True, True, [\"BINDIR\", \"COMPILATION_MODE\", \"D\", \"GENDIR\", \"TARGET_CPU\"], \"x\", []]" |  -> rbz-out/k8-fastbuild-coverage/bin/a/o
     //a:x (r) = a/o
     "#);
     assert_eq!(analysis.plan.requested[0].output_groups["instrumented"].to_files().len(), 1);

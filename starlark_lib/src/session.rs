@@ -260,7 +260,9 @@ impl Session {
         self.events.event(Event::Analyzed { targets: analysis.targets });
         if analysis.errors.is_empty() || request.keep_going {
             let workspace = self.loader.workspace_name();
-            let coverage_tool = match request.options.collect_code_coverage {
+            // Only what tests leave is read.
+            let has_tests = requested.iter().any(|target| target.test.is_some());
+            let coverage_tool = match request.options.collect_code_coverage && has_tests {
                 true => Some(self.find_coverage_tool(&mut analyzer, &configuration)?),
                 false => None,
             };

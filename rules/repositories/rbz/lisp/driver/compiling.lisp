@@ -113,9 +113,12 @@ and the findings that are failures."
            nil)
           (t (when (unit-findings *unit*)
                (print-findings (unit-findings *unit*) (unit-source *unit*)))
-             (report-traces (job-fasl job) (current-directory)
-                            (lambda (text)
-                              (print-failure (job-source job) text :severity "warning")))
+             ;; SBCL writes the whole path of a file into the marks of coverage; only where they are
+             ;; mapped they have another name.
+             (unless (and (parameter :coverage parameters nil) (null (job-map job)))
+               (report-traces (job-fasl job) (current-directory)
+                              (lambda (text)
+                                (print-failure (job-source job) text :severity "warning"))))
              (write-undefined job)
              (write-hash job)
              (when (unit-noted *unit*) (write-map (job-map job) (unit-noted *unit*)))
