@@ -95,7 +95,12 @@ fn definition(
         string(&label),
         string(&places.workspace.to_string_lossy())
     );
-    let _ = write!(text, "  :components ((:file {})", string(&format!("{name}.prepare")));
+    // It is written by rbz, and so in UTF-8.
+    let _ = write!(
+        text,
+        "  :components ((:file {} :encoding :utf-8 :around-compile nil)",
+        string(&format!("{name}.prepare"))
+    );
     for (source, _) in target.sources() {
         let path = places.path(source);
         let (file, path) = (string(source), pathname(&path.to_string_lossy()));

@@ -276,12 +276,15 @@ const SLIME: &str = r#"
 (defun look ()
   ;; Other buffers may belong to a connection that is closed.
   (set-buffer "*scratch*")
-  (wait-until "connecting"
-              (lambda () (and (slime-connected-p) (process-live-p slime-default-connection))))
+  (wait-until "connecting" (lambda () connected))
+  (setq connected nil)
   (show "sum" (slime-eval '(cl:+ 1 2)))
   (show "own" (definition "greeting:greet"))
   (show "dependency" (definition "words:join"))
   (show "macro" (definition "words::define-word")))
+(defvar connected nil)
+;; The last thing that is done: before, SLIME asks the Lisp for what it needs.
+(add-hook 'slime-connected-hook (lambda () (setq connected t)) t)
 (setq root default-directory
       slime-lisp-implementations
       (list (list 'rbz (list (getenv "RBZ") "repl" (concat "--disk_cache=" (getenv "CACHE")) "//greeting" "--" "--no-userinit"))))
