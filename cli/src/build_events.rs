@@ -556,7 +556,7 @@ fn exit_name(error: Option<ErrorKind>) -> &'static str {
 }
 
 /// The address of a file.
-fn uri(path: &Path) -> String {
+pub fn uri(path: &Path) -> String {
     format!("file://{}", escaped(path.as_os_str().as_encoded_bytes()))
 }
 

@@ -18,6 +18,7 @@ use crate::option_values::{
     jobs, local_processors, memory, pairs, repositories, residency, size, variables,
 };
 use crate::test_request::TestRequest;
+use rbz_starlark::instrumentation_filter::InstrumentationFilter;
 
 /// What to build, run or test, and how.
 #[derive(Clone, Debug)]
@@ -106,13 +107,22 @@ pub struct CoverageRequest {
 }
 
 impl CoverageRequest {
-    fn new(options: &CoverageOptions) -> CoverageRequest {
-        CoverageRequest {
+    fn new(options: &CoverageOptions) -> Result<CoverageRequest, CommandError> {
+        if let Some(filter) = &options.instrumentation_filter {
+            InstrumentationFilter::parse(filter).map_err(|error| {
+                CommandError::command_line(format!(
+                    "`--instrumentation_filter={filter}`: {}",
+                    error.message
+                ))
+                .hint("it is regular expressions with commas between them, as in `//app[/:],-//app/tests`")
+            })?;
+        }
+        Ok(CoverageRequest {
             collect: options.collect_code_coverage,
             filter: options.instrumentation_filter.clone(),
             of_tests: options.instrument_test_targets,
             combined: options.combined_report == "lcov",
-        }
+        })
     }
 }
 
@@ -230,7 +240,7 @@ impl BuildRequest {
             event_log: event_log_json_file.map(path),
             profile: profile.map(path),
             tests,
-            coverage: CoverageRequest::new(&arguments.coverage),
+            coverage: CoverageRequest::new(&arguments.coverage)?,
         })
     }
 }

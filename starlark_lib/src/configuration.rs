@@ -113,13 +113,7 @@ impl Configuration {
         self: &Arc<Self>,
         changes: impl IntoIterator<Item = (OptionName, Option<Value>)>,
     ) -> Arc<Configuration> {
-        let mut options = self.options.clone();
-        for (name, value) in changes {
-            match value {
-                Some(value) => options.insert(name, value),
-                None => options.remove(&name),
-            };
-        }
+        let options = self.changed(changes);
         if options == self.options {
             return self.clone();
         }
@@ -135,6 +129,14 @@ impl Configuration {
         &self,
         changes: impl IntoIterator<Item = (OptionName, Option<Value>)>,
     ) -> Arc<Configuration> {
+        Arc::new(Self::new(self.changed(changes), None))
+    }
+
+    /// The options with these changed.
+    fn changed(
+        &self,
+        changes: impl IntoIterator<Item = (OptionName, Option<Value>)>,
+    ) -> BTreeMap<OptionName, Value> {
         let mut options = self.options.clone();
         for (name, value) in changes {
             match value {
@@ -142,7 +144,7 @@ impl Configuration {
                 None => options.remove(&name),
             };
         }
-        Arc::new(Self::new(options, None))
+        options
     }
 
     /// The configuration of what actions run: the same, but for coverage, which is not collected of

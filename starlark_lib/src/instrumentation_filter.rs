@@ -6,31 +6,35 @@ use rbz_engine::diagnostic::Diagnostic;
 use rbz_engine::label::Label;
 use regex_automata::meta::Regex;
 
-/// Whether `filter`, regular expressions separated by commas, selects `label`. An expression with
-/// `-` in front excludes; exclusions win.
-pub fn matches(filter: &str, label: &Label) -> Result<bool, Diagnostic> {
-    let text = label.to_string();
-    let (mut included, mut any_inclusion) = (false, false);
-    for part in filter.split(',').filter(|part| !part.is_empty()) {
-        let (exclude, pattern) = match part.strip_prefix('-') {
-            Some(pattern) => (true, pattern),
-            None => (false, part.strip_prefix('+').unwrap_or(part)),
-        };
-        let pattern = Regex::new(pattern).map_err(|error| {
-            Diagnostic::user(format!("`{pattern}` is no regular expression: {error}"))
-                .hint("see `--instrumentation_filter`")
-        })?;
-        let found = pattern.is_match(text.as_str());
-        if exclude && found {
-            return Ok(false);
+/// Which labels are selected.
+pub struct InstrumentationFilter {
+    included: Vec<Regex>,
+    excluded: Vec<Regex>,
+}
+
+impl InstrumentationFilter {
+    /// Reads regular expressions separated by commas. One with `-` in front excludes.
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+        let mut filter = InstrumentationFilter { included: Vec::new(), excluded: Vec::new() };
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (list, pattern) = match part.strip_prefix('-') {
+                Some(pattern) => (&mut filter.excluded, pattern),
+                None => (&mut filter.included, part.strip_prefix('+').unwrap_or(part)),
+            };
+            list.push(Regex::new(pattern).map_err(|error| {
+                Diagnostic::user(format!("`{pattern}` is no regular expression: {error}"))
+                    .hint("see `--instrumentation_filter`")
+            })?);
         }
-        if !exclude {
-            any_inclusion = true;
-            included |= found;
-        }
+        Ok(filter)
     }
-    // Only exclusions: everything else is in.
-    Ok(included || !any_inclusion)
+
+    /// Whether it selects `label`: exclusions win, and if there are no others, all else is in.
+    pub fn selects(&self, label: &Label) -> bool {
+        let text = label.to_string();
+        let matches = |list: &[Regex]| list.iter().any(|pattern| pattern.is_match(text.as_str()));
+        !matches(&self.excluded) && (self.included.is_empty() || matches(&self.included))
+    }
 }
 
 /// The filter that selects the packages of `tests`, and those below them, as Bazel computes it;
@@ -114,7 +118,11 @@ mod tests {
             ("-//x", true),
             ("", true),
         ] {
-            assert_eq!(matches(filter, &label).unwrap(), selected, "{filter}");
+            assert_eq!(
+                InstrumentationFilter::parse(filter).unwrap().selects(&label),
+                selected,
+                "{filter}"
+            );
         }
     }
 }

@@ -11,6 +11,7 @@ use rbz_engine::value::Value as Plain;
 
 use crate::attr::{AttrKind, AttrValue};
 use crate::builtin_providers::Builtin;
+use crate::instrumentation_filter::InstrumentationFilter;
 use crate::locations::Locations;
 use crate::rule_context::RuleContext;
 
@@ -103,7 +104,7 @@ impl RuleContext {
             return Ok(false);
         }
         match self.reads.native(configuration, "instrumentation_filter").as_str() {
-            Some(filter) => crate::instrumentation_filter::matches(filter, label),
+            Some(filter) => Ok(InstrumentationFilter::parse(filter)?.selects(label)),
             None => Ok(label.repo().is_main()),
         }
     }

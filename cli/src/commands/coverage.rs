@@ -5,6 +5,7 @@ use std::path::Path;
 use rbz_coverage::{lcov, summary};
 use rbz_engine::coverage_plan::{COMBINED_NOTES, COMBINED_PAGES, COMBINED_REPORT};
 
+use crate::build_events::uri;
 use crate::built::Built;
 use crate::command_error::{CommandError, ErrorKind};
 use crate::commands::build::Workspace;
@@ -55,7 +56,7 @@ fn show(built: &Built, request: &BuildRequest, console: &mut Console) -> Result<
     }
     let pages = built.execution_root.join(COMBINED_PAGES);
     let lcov = built.execution_root.join(COMBINED_REPORT);
-    console.message(Severity::Info, &format!("Coverage: {}", file_address(&pages)));
+    console.message(Severity::Info, &format!("Coverage: {}", uri(&pages)));
     console.message(Severity::Info, &format!("In LCOV's format: {}", lcov.display()));
     Ok(())
 }
@@ -77,28 +78,4 @@ fn read(path: &Path) -> Result<String, CommandError> {
     std::fs::read_to_string(path).map_err(|error| {
         CommandError::environment(format!("cannot read `{}`: {error}", path.display()))
     })
-}
-
-/// The address under which a browser opens a file.
-fn file_address(path: &Path) -> String {
-    let mut text = "file://".to_owned();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
-                text.push(char::from(*byte));
-            }
-            byte => text += &format!("%{byte:02X}"),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_becomes_an_address() {
-        assert_eq!(file_address(Path::new("/a b/ü.html")), "file:///a%20b/%C3%BC.html");
-    }
 }

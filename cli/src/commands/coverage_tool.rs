@@ -9,6 +9,7 @@ use rbz_coverage::lisp_map::LispMap;
 use rbz_coverage::lisp_marks::RunMarks;
 use rbz_coverage::report::Report;
 use rbz_coverage::{gcov, lcov, lisp_report, pages};
+use walkdir::WalkDir;
 
 use crate::command_error::{CommandError, ErrorKind};
 
@@ -186,20 +187,13 @@ fn list(path: &Path) -> Result<Vec<String>, CommandError> {
 
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let mut files = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        let unreadable = |error: std::io::Error| {
-            CommandError::environment(format!("cannot read `{}`: {error}", directory.display()))
-        };
-        for entry in std::fs::read_dir(&directory).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            match entry.file_type().map_err(unreadable)?.is_dir() {
-                true => open.push(entry.path()),
-                false => files.push(entry.path()),
-            }
+    for entry in WalkDir::new(directory).sort_by_file_name() {
+        let entry =
+            entry.map_err(|error| CommandError::environment(format!("cannot read: {error}")))?;
+        if !entry.file_type().is_dir() {
+            files.push(entry.into_path());
         }
     }
-    files.sort();
     Ok(files)
 }
 

@@ -295,8 +295,8 @@ lisp_test(name = "t", srcs = ["t.lisp"], deps = [":mixed", ":left"])
 
     let nothing = ws.rbz("coverage //... --instrumentation_filter=//nowhere").run();
     nothing.stderr_has("--instrumentation_filter=\"//nowhere\" selects nothing that the tests use");
-    let wrong = ws.rbz("coverage //... --instrumentation_filter=(").exit_code(1).run();
-    wrong.shows("`(` is no regular expression").shows("see `--instrumentation_filter`");
+    let wrong = ws.rbz("coverage //... --instrumentation_filter=(").exit_code(2).run();
+    wrong.shows("`(` is no regular expression").shows("`//app[/:],-//app/tests`");
     ws.rbz("coverage").exit_code(2).run().shows("`rbz coverage //...`");
     ws.rbz("coverage //:left").exit_code(4).run().shows("No test targets were found");
 }

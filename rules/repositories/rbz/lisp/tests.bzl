@@ -45,15 +45,9 @@ def tested(ctx, toolchain, compiled):
         _run(ctx, toolchain, info, mark)
         files.append(mark)
         info = with_compile_data(info, files)
-    return struct(
-        lisp_info = info,
-        output_fasl = compiled.output_fasl,
-        build_flags = compiled.build_flags,
-        shared_object = compiled.shared_object,
-        base = compiled.base,
-        compiled = compiled.compiled,
-        files = files,
-    )
+    fields = {name: getattr(compiled, name) for name in dir(compiled)}
+    fields.update(files = files, lisp_info = info)
+    return struct(**fields)
 
 def _run(ctx, toolchain, info, mark):
     """Registers the actions that compile the tests, and the one that runs them and writes `mark`."""
